@@ -1,0 +1,46 @@
+#include "client/command.h"
+#include "client/summary.h"
+#include "common/jsonx.h"
+
+#define DEFAULT_AGENTS 100
+
+enum {
+	OPT_CORRELATION_ID,
+	OPT_LIMIT,
+};
+
+static const Option options[] = {
+	[OPT_CORRELATION_ID] = { .name = "correlation-id",
+		.kind = OPTION_STRING,
+		.arg = "C",
+		.help = "only agents that were spawned with it" },
+	[OPT_LIMIT] = { .name = "limit",
+		.kind = OPTION_UINT,
+		.arg = "N",
+		.help = "name the newest N agents (100)",
+		.min = 1,
+		.max = 1000000 },
+	{ 0 },
+};
+
+static int run(Context *ctx, const Args *args)
+{
+	_cleanup_json_ json_object *summary = NULL;
+	const OptionValue *v = args->values;
+	int r;
+
+	r = summary_fetch(ctx, v[OPT_CORRELATION_ID].string,
+		v[OPT_LIMIT].set ? v[OPT_LIMIT].number : DEFAULT_AGENTS, &summary);
+	if (r == 0)
+		output_result(&ctx->out, summary_view, summary);
+	return r;
+}
+
+const Command command_stats = {
+	.name = "stats",
+	.summary = "Sum up the events: totals, and chunks and bytes of each agent",
+	.example = "  liongatectl stats\n"
+		   "  liongatectl stats --correlation-id nightly-build\n",
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,25 @@
+/* Events in words.
+ *
+ * Owns nothing. Thread: main. */
+#pragma once
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+#include "common/protocol.h"
+
+/* EVENT_TYPE_NONE for what this version does not know. */
+EventType describe_type(json_object *event);
+/* "" where the event has none. */
+const char *describe_agent_id(json_object *event);
+
+/* Appends one line, without its newline, harmless whatever the event holds: "completed: 3 chunks, …". */
+int describe_event(json_object *event, Buf *b) _must_check_;
+
+/* The bytes of an AgentPartialOutput; they are lent from the event, or from `scratch` where they had to
+ * be decoded. -EBADMSG if there are none. */
+int describe_chunk(
+	json_object *event, Buf *scratch, const char **ret, size_t *ret_len) _must_check_;
+Channel describe_channel(json_object *event);

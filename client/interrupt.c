@@ -1,0 +1,95 @@
+#include "client/interrupt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#include "client/exit-code.h"
+
+static int wake_pipe[2] = { -1, -1 };
+static volatile sig_atomic_t count;
+static volatile sig_atomic_t last;
+static volatile sig_atomic_t patience = 2;
+
+static void on_signal(int number)
+{
+	int saved = errno;
+
+	last = number;
+	count = count + 1;
+	if (count >= patience)
+		_exit(EXIT_CODE_INTERRUPTED);
+	/* Full means that a wake-up is already waiting to be read. */
+	if (write(wake_pipe[1], "", 1) < 0)
+		errno = saved;
+	errno = saved;
+}
+
+int interrupt_init(void)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	if (pipe2(wake_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	sigemptyset(&sa.sa_mask);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		struct sigaction old;
+
+		/* What nohup set to be ignored stays so. */
+		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN)
+			continue;
+		if (sigaction(signals[i], &sa, NULL) < 0)
+			return -errno;
+	}
+	sa.sa_handler = SIG_IGN;
+	return sigaction(SIGPIPE, &sa, NULL) < 0 ? -errno : 0;
+}
+
+void interrupt_set_patience(int signals)
+{
+	patience = signals;
+}
+
+int interrupt_fd(void)
+{
+	return wake_pipe[0];
+}
+
+int interrupt_take(void)
+{
+	char drain[16];
+	bool any = false;
+
+	while (read(wake_pipe[0], drain, sizeof(drain)) > 0)
+		any = true;
+	return any ? last : 0;
+}
+
+int interrupt_count(void)
+{
+	return count;
+}
+
+int interrupt_last(void)
+{
+	return last;
+}
+
+int interrupt_sleep(uint64_t ms)
+{
+	while (ms > 0) {
+		struct pollfd p = { .fd = wake_pipe[0], .events = POLLIN };
+		int slice = ms > INT_MAX ? INT_MAX : (int)ms;
+
+		(void)poll(&p, 1, slice);
+		if (interrupt_take() != 0)
+			return -EINTR;
+		ms -= (uint64_t)slice;
+	}
+	return interrupt_take() != 0 ? -EINTR : 0;
+}

@@ -1,0 +1,29 @@
+/* SIGINT, SIGTERM and SIGHUP as something that can be polled, so that a command can cancel its agents
+ * and remove its private daemon before it leaves.
+ *
+ * A person who presses Ctrl-C again means it: after interrupt_set_patience() signals the process ends at
+ * once, whatever it is blocked in.
+ *
+ * Thread: main. The signal handler owns the counter. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/cleanup.h"
+
+/* Installs the handlers; SIGPIPE is ignored from here on: writing says -EPIPE. -errno. */
+int interrupt_init(void) _must_check_;
+/* How many signals end the process from within the handler (2 by default). */
+void interrupt_set_patience(int signals);
+
+/* Readable when a signal came that nobody has taken yet. */
+int interrupt_fd(void);
+/* The signal that came since the last call, or 0. */
+int interrupt_take(void);
+/* How many have come so far, and the last of them. */
+int interrupt_count(void);
+int interrupt_last(void);
+
+/* Waits; -EINTR if a signal came before or meanwhile (it is taken with that), else 0. */
+int interrupt_sleep(uint64_t ms) _must_check_;

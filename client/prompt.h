@@ -1,0 +1,17 @@
+/* Where a prompt comes from: the command line, a file, or standard input.
+ *
+ * Thread: main. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "client/context.h"
+
+typedef struct PromptSource {
+	const char *text; /* NULL: not given */
+	const char *file;
+	bool from_stdin;
+} PromptSource;
+
+/* Appends it; nothing if there is no source. A file name of "-" is standard input, too. */
+int prompt_get(Context *ctx, const PromptSource *source, Buf *b) _must_check_;

@@ -1,0 +1,249 @@
+#include "common/jsonx.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "common/json-writer.h"
+#include "common/jsonx-scan.h"
+
+/* A tokener keeps room for the longest string that it has seen: after a text above this it goes. */
+#define TOKENER_KEEP_BYTES (64U * 1024)
+
+static _Thread_local json_tokener *tokener;
+
+static void set_error(JsonxError *reterr, const char *why, size_t offset)
+{
+	if (reterr)
+		*reterr = (JsonxError){ .why = why, .offset = offset };
+}
+
+bool jsonx_valid(const char *text, size_t len, JsonxError *reterr)
+{
+	const char *nul_key;
+
+	return jsonx_scan(text, len, reterr, &nul_key);
+}
+
+static json_tokener *get_tokener(void)
+{
+	if (!tokener) {
+		/* json-c counts a level more for what is inside the innermost array. */
+		tokener = json_tokener_new_ex(JSONX_MAX_DEPTH + 2);
+		if (tokener)
+			json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
+	}
+	return tokener;
+}
+
+void jsonx_thread_done(void)
+{
+	if (tokener)
+		json_tokener_free(tokener);
+	tokener = NULL;
+}
+
+/* Of valid text. json-c says nothing of it when memory is short: the object is missing then. */
+static int parse_valid(const char *text, size_t len, json_object **ret, JsonxError *reterr)
+{
+	json_tokener *t = get_tokener();
+
+	if (!t)
+		return -ENOMEM;
+
+	json_object *o = json_tokener_parse_ex(t, text, (int)len);
+	enum json_tokener_error error = json_tokener_get_error(t);
+
+	/* A number could go on: the space says that it does not. */
+	if (error == json_tokener_continue) {
+		o = json_tokener_parse_ex(t, " ", 1);
+		error = json_tokener_get_error(t);
+	}
+	if (len > TOKENER_KEEP_BYTES)
+		jsonx_thread_done();
+	else
+		json_tokener_reset(t);
+	if (error != json_tokener_success) {
+		set_error(reterr, "a text that json-c refuses", 0);
+		return -EBADMSG;
+	}
+	*ret = o;
+	return 0;
+}
+
+/* Of valid text, which has something but white space in it. */
+static bool is_null(const char *text)
+{
+	while (*text == ' ' || *text == '\t' || *text == '\n' || *text == '\r')
+		text++;
+	return *text == 'n';
+}
+
+int jsonx_parse(const char *text, size_t len, json_object **ret, JsonxError *reterr)
+{
+	const char *nul_key;
+	json_object *o;
+
+	if (len > INT32_MAX) {
+		set_error(reterr, "a text that is too long", INT32_MAX);
+		return -EBADMSG;
+	}
+	if (!jsonx_scan(text, len, reterr, &nul_key))
+		return -EBADMSG;
+	/* json-c would cut the name short there, and take it for another one. */
+	if (nul_key) {
+		set_error(reterr, "U+0000 in a member's name", (size_t)(nul_key - text));
+		return -EBADMSG;
+	}
+
+	int r = parse_valid(text, len, &o, reterr);
+
+	if (r < 0)
+		return r;
+	if (!o && !is_null(text))
+		return -ENOMEM;
+	*ret = o;
+	return 0;
+}
+
+static void write_value(JsonWriter *w, json_object *o);
+
+static void write_object(JsonWriter *w, json_object *o)
+{
+	struct lh_entry *entry;
+
+	jw_object_begin(w);
+	lh_foreach(json_object_get_object(o), entry)
+	{
+		const char *key = lh_entry_k(entry);
+
+		jw_key_escaped(w, key, strlen(key));
+		write_value(w, lh_entry_v(entry));
+	}
+	jw_object_end(w);
+}
+
+static void write_array(JsonWriter *w, json_object *o)
+{
+	size_t n = json_object_array_length(o);
+
+	jw_array_begin(w);
+	for (size_t i = 0; i < n; i++)
+		write_value(w, json_object_array_get_idx(o, i));
+	jw_array_end(w);
+}
+
+static void write_int(JsonWriter *w, json_object *o)
+{
+	int64_t value = json_object_get_int64(o);
+
+	/* What is greater is cut to it. */
+	if (value == INT64_MAX)
+		jw_uint(w, json_object_get_uint64(o));
+	else
+		jw_int(w, value);
+}
+
+/* By json-c, which knows the text that the number came as. */
+static void write_double(JsonWriter *w, json_object *o)
+{
+	size_t len;
+	const char *text = json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN, &len);
+
+	if (!text)
+		w->error = w->error ? w->error : -ENOMEM;
+	else if (isfinite(json_object_get_double(o)))
+		jw_raw(w, text, len);
+	else
+		jw_null(w);
+}
+
+static void write_value(JsonWriter *w, json_object *o)
+{
+	switch (json_object_get_type(o)) {
+	case json_type_boolean:
+		jw_bool(w, json_object_get_boolean(o));
+		break;
+	case json_type_double:
+		write_double(w, o);
+		break;
+	case json_type_int:
+		write_int(w, o);
+		break;
+	case json_type_object:
+		write_object(w, o);
+		break;
+	case json_type_array:
+		write_array(w, o);
+		break;
+	case json_type_string:
+		jw_string(w, json_object_get_string(o), (size_t)json_object_get_string_len(o));
+		break;
+	case json_type_null:
+	default:
+		jw_null(w);
+		break;
+	}
+}
+
+int jsonx_append(Buf *b, json_object *o)
+{
+	size_t old_len = b->len;
+	JsonWriter w;
+
+	jw_init(&w, b);
+	write_value(&w, o);
+
+	int r = jw_finish(&w);
+
+	if (r < 0)
+		b->len = old_len;
+	return r;
+}
+
+json_object *jsonx_get(json_object *o, const char *key, json_type type)
+{
+	json_object *member;
+
+	if (!json_object_is_type(o, json_type_object) ||
+		!json_object_object_get_ex(o, key, &member) || !json_object_is_type(member, type))
+		return NULL;
+	return member;
+}
+
+const char *jsonx_get_string(json_object *o, const char *key, size_t *ret_len)
+{
+	json_object *member = jsonx_get(o, key, json_type_string);
+
+	if (!member)
+		return NULL;
+	if (ret_len)
+		*ret_len = (size_t)json_object_get_string_len(member);
+	return json_object_get_string(member);
+}
+
+int64_t jsonx_get_int(json_object *o, const char *key, int64_t fallback)
+{
+	json_object *member = jsonx_get(o, key, json_type_int);
+
+	/* json-c cuts what is out of range to the nearest that is not. */
+	if (!member || json_object_get_uint64(member) > INT64_MAX)
+		return fallback;
+	return json_object_get_int64(member);
+}
+
+uint64_t jsonx_get_uint(json_object *o, const char *key, uint64_t fallback)
+{
+	json_object *member = jsonx_get(o, key, json_type_int);
+
+	if (!member || json_object_get_int64(member) < 0)
+		return fallback;
+	return json_object_get_uint64(member);
+}
+
+bool jsonx_get_bool(json_object *o, const char *key, bool fallback)
+{
+	json_object *member = jsonx_get(o, key, json_type_boolean);
+
+	return member ? json_object_get_boolean(member) : fallback;
+}

@@ -1,0 +1,632 @@
+#include "daemon/agent/orchestrator.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/jsonx.h"
+#include "common/log.h"
+#include "daemon/agent/spec-job.h"
+#include "daemon/eventlog/emitter.h"
+
+struct Orchestrator {
+	OrchestratorHooks hooks;
+	const Config *config;
+	EventLog *log;
+	Reader *reader;
+	Registry registry;
+	Scheduler scheduler;
+	Projection projection;
+	Emitter emitter;
+	Runner **runners;
+	unsigned n_runners;
+	AgentCounts counts; /* running and the ended ones; queued is reckoned */
+	ListNode ended;     /* agents that wait for being forgotten, by their last event */
+	uint32_t waiting_for_spec;
+	bool stopping, all_ended_said;
+};
+
+/* ---- Events that main says ---- */
+
+static JsonWriter *begin(Orchestrator *o, EventType type, const Agent *a)
+{
+	JsonWriter *w = emitter_begin(&o->emitter);
+	char id[UUID_TEXT_LEN + 1];
+
+	jw_key_cstring(w, "type", protocol_event_name(type));
+	if (a) {
+		uuid_format(&a->id, id);
+		jw_key_string(w, "agent_id", id, UUID_TEXT_LEN);
+		if (a->correlation_id)
+			jw_key_cstring(w, "correlation_id", a->correlation_id);
+	}
+	return w;
+}
+
+static int end(Orchestrator *o, Agent *a, EventMeta meta)
+{
+	meta.owner = a;
+	meta.agent = a ? a->seq : 0;
+	return emitter_end(&o->emitter, &meta);
+}
+
+static int say_error(Orchestrator *o, Agent *a, AgentErrorCode code, const char *message)
+{
+	JsonWriter *w = begin(o, EVENT_TYPE_AGENT_ERROR, a);
+	uint64_t now_us = clock_realtime_us(), took_us = 0;
+
+	if (a->started_us > 0 && now_us > a->started_us)
+		took_us = now_us - a->started_us;
+	jw_key_cstring(w, "code", agent_error_to_string(code));
+	jw_key_cstring(w, "message", message);
+	jw_key_uint(w, "chunks", a->chunks);
+	jw_key_uint(w, "bytes", a->bytes);
+	jw_key_uint(w, "duration_ms", took_us / USEC_PER_MSEC);
+	return end(o, a, (EventMeta){ .type = EVENT_TYPE_AGENT_ERROR, .code = (uint8_t)code });
+}
+
+/* Ends an agent that no worker has. */
+static int end_here(Orchestrator *o, Agent *a, AgentErrorCode code, const char *message)
+{
+	int r = say_error(o, a, code, message);
+
+	if (r < 0)
+		return r;
+	a->stop = code;
+	scheduler_leave(&o->scheduler, a);
+	return 0;
+}
+
+static int say_retrying(Orchestrator *o, Agent *a)
+{
+	JsonWriter *w = begin(o, EVENT_TYPE_AGENT_RETRYING, a);
+
+	jw_key_uint(w, "attempt", a->attempt + 1);
+	jw_key_cstring(w, "code", agent_error_to_string(AGENT_ERROR_INTERRUPTED));
+	jw_key_uint(w, "delay_ms", 0);
+	return end(o, a, (EventMeta){ .type = EVENT_TYPE_AGENT_RETRYING });
+}
+
+/* ---- Start and end ---- */
+
+static int start_runners(Orchestrator *o, const OrchestratorStart *start)
+{
+	o->runners = calloc(start->n_workers, sizeof(*o->runners));
+	if (!o->runners)
+		return -ENOMEM;
+	for (; o->n_runners < start->n_workers; o->n_runners++) {
+		int r = runner_new(o->n_runners, eventlog_committer(o->log), start->main,
+			start->reaper_fds[o->n_runners], &o->runners[o->n_runners]);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int orchestrator_new(const OrchestratorStart *start, Orchestrator **ret)
+{
+	Orchestrator *o = calloc(1, sizeof(*o));
+	int r;
+
+	if (!o)
+		return -ENOMEM;
+	o->hooks = start->hooks;
+	o->config = start->config;
+	o->log = start->log;
+	o->reader = start->reader;
+	list_init(&o->ended);
+	registry_move(start->registry, &o->registry);
+	projection_init(&o->projection, start->log, start->reader, start->applied);
+	emitter_init(&o->emitter, eventlog_committer(start->log));
+	r = scheduler_init(&o->scheduler, start->config);
+	if (r == 0)
+		r = start_runners(o, start);
+	if (r < 0) {
+		orchestrator_free(o);
+		return r;
+	}
+	*ret = o;
+	return 0;
+}
+
+void orchestrator_stop_workers(Orchestrator *o)
+{
+	for (unsigned i = 0; i < o->n_runners; i++)
+		runner_stop(o->runners[i]);
+	emitter_flush(&o->emitter);
+}
+
+void orchestrator_free(Orchestrator *o)
+{
+	if (!o)
+		return;
+	for (unsigned i = 0; i < o->n_runners; i++)
+		runner_free(o->runners[i]);
+	free(o->runners);
+	emitter_done(&o->emitter);
+	scheduler_done(&o->scheduler);
+	registry_done(&o->registry);
+	free(o);
+}
+
+int orchestrator_configure(Orchestrator *o, const Config *config)
+{
+	o->config = config;
+	return scheduler_configure(&o->scheduler, config);
+}
+
+static int say_started(
+	Orchestrator *o, const Uuid *instance_id, uint64_t requeued, uint64_t interrupted)
+{
+	JsonWriter *w = begin(o, EVENT_TYPE_DAEMON_STARTED, NULL);
+	char id[UUID_TEXT_LEN + 1];
+	uint64_t from, to;
+
+	uuid_format(instance_id, id);
+	jw_key_cstring(w, "version", LIONGATE_VERSION);
+	jw_key_string(w, "instance_id", id, UUID_TEXT_LEN);
+	jw_key_uint(w, "requeued", requeued);
+	jw_key_uint(w, "interrupted", interrupted);
+	if (eventlog_lost(o->log, &from, &to)) {
+		jw_key(w, "lost");
+		jw_object_begin(w);
+		jw_key_uint(w, "from", from);
+		jw_key_uint(w, "to", to);
+		jw_object_end(w);
+	}
+	return end(o, NULL, (EventMeta){ .type = EVENT_TYPE_DAEMON_STARTED });
+}
+
+static int recover_agent(Orchestrator *o, Agent *a)
+{
+	int r;
+
+	if (a->state == AGENT_STATE_QUEUED) {
+		r = scheduler_join(&o->scheduler, a, a->group_name);
+		return r < 0 ? r : scheduler_enqueue(&o->scheduler, a);
+	}
+	o->counts.running++;
+	if (a->rerun)
+		return say_retrying(o, a);
+	a->stop = AGENT_ERROR_INTERRUPTED;
+	return say_error(o, a, AGENT_ERROR_INTERRUPTED, "the daemon died while it ran");
+}
+
+int orchestrator_recovered(Orchestrator *o, const Uuid *instance_id)
+{
+	uint64_t requeued = 0, interrupted = 0;
+	int r;
+
+	list_foreach (node, &o->registry.by_seq) {
+		const Agent *a = container_of(node, Agent, by_seq);
+
+		if (a->state == AGENT_STATE_RUNNING && !a->rerun)
+			interrupted++;
+		else
+			requeued++;
+	}
+	r = say_started(o, instance_id, requeued, interrupted);
+	list_foreach_safe (node, &o->registry.by_seq) {
+		if (r == 0)
+			r = recover_agent(o, container_of(node, Agent, by_seq));
+	}
+	emitter_flush(&o->emitter);
+	return r;
+}
+
+/* ---- Spawning ---- */
+
+int orchestrator_reserve(
+	Orchestrator *o, const Uuid *id, json_object *spawn, uint32_t uid, Agent **ret)
+{
+	const char *group = jsonx_get_string(spawn, "group", NULL);
+	Agent *a;
+	int r;
+
+	if (!scheduler_has_room(&o->scheduler, group))
+		return -ENOBUFS;
+	r = agent_new(id, spawn, uid, &a);
+	if (r < 0)
+		return r;
+	r = scheduler_join(&o->scheduler, a, group);
+	if (r < 0) {
+		agent_free(a);
+		return r;
+	}
+	registry_add(&o->registry, a);
+	*ret = a;
+	return 0;
+}
+
+int orchestrator_submit(Orchestrator *o, Agent *a, json_object *spawn)
+{
+	static const char *const members[] = { "prompt", "backend", "options", "labels", "context",
+		"group", "priority", "timeouts", "on_restart" };
+	JsonWriter *w = begin(o, EVENT_TYPE_AGENT_SPAWNED, a);
+
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		json_object *value;
+
+		if (!json_object_object_get_ex(spawn, members[i], &value))
+			continue;
+		jw_key(w, members[i]);
+		if (json_object_is_type(value, json_type_string))
+			jw_string(w, json_object_get_string(value),
+				(size_t)json_object_get_string_len(value));
+		else if (w->error == 0)
+			w->error = jsonx_append(w->buf, value);
+		w->comma = true;
+	}
+	jw_key_uint(w, "uid", a->uid);
+	return end(o, a, (EventMeta){ .type = EVENT_TYPE_AGENT_SPAWNED });
+}
+
+void orchestrator_withdraw(Orchestrator *o, Agent *a)
+{
+	scheduler_leave(&o->scheduler, a);
+	registry_remove(&o->registry, a);
+	agent_notify(a, AGENT_REJECTED);
+	agent_free(a);
+}
+
+void orchestrator_rejected(Orchestrator *o, void *owner)
+{
+	orchestrator_withdraw(o, owner);
+}
+
+/* ---- Running ---- */
+
+static Runner *least_loaded(const Orchestrator *o)
+{
+	Runner *best = o->runners[0];
+
+	for (unsigned i = 1; i < o->n_runners; i++)
+		if (runner_load(o->runners[i]) < runner_load(best))
+			best = o->runners[i];
+	return best;
+}
+
+static int make_run(Orchestrator *o, Agent *a, json_object *spec)
+{
+	BackendSpec backend_spec = {
+		.agent_id = a->id,
+		.attempt = a->attempt + 1,
+		.options = jsonx_get(spec, "options", json_type_object),
+		.kill_grace_ms = o->config->kill_grace_ms,
+	};
+	AgentRunSpec run_spec = {
+		.owner = a,
+		.agent = a->seq,
+		.id = &a->id,
+		.correlation_id = a->correlation_id,
+		.attempt = a->attempt + 1,
+		.accepted_us = a->queued_us,
+		.chunks = a->chunks,
+		.bytes = a->bytes,
+		.total_ms = a->total_ms,
+		.idle_ms = a->idle_ms,
+		.kill_grace_ms = o->config->kill_grace_ms,
+	};
+	int r;
+
+	backend_spec.prompt = jsonx_get_string(spec, "prompt", &backend_spec.prompt_len);
+	if (!backend_spec.prompt || !backend_spec.options)
+		return -EBADMSG;
+	r = a->backend->run_new(&backend_spec, &run_spec.backend_run);
+	return r < 0 ? r : agent_run_new(&run_spec, &a->run);
+}
+
+static void cannot_start(Orchestrator *o, Agent *a, int error)
+{
+	AgentErrorCode code =
+		error == -ENOMEM ? AGENT_ERROR_RESOURCE_LIMIT : AGENT_ERROR_SPAWN_FAILED;
+
+	if (end_here(o, a, code, strerror(-error)) < 0)
+		log_error("an agent that cannot be started cannot be ended either: out of memory");
+}
+
+/* `spec` is its AgentSpawned object. */
+static void start_with(Orchestrator *o, Agent *a, const char *spec, size_t len)
+{
+	_cleanup_json_ json_object *object = NULL;
+	JsonxError why;
+	int r = jsonx_parse(spec, len, &object, &why);
+
+	if (r == 0)
+		r = make_run(o, a, object);
+	if (r < 0) {
+		cannot_start(o, a, r);
+		return;
+	}
+	a->attempt++;
+	a->runner = least_loaded(o);
+	runner_start(a->runner, a->run);
+}
+
+static void on_spec(Agent *a, const char *spec, size_t len, int error, void *userdata)
+{
+	Orchestrator *o = userdata;
+
+	o->waiting_for_spec--;
+	if (a->stop != AGENT_ERROR_NONE) /* ended meanwhile */
+		return;
+	if (o->stopping) /* it stays queued, for the next start */
+		scheduler_leave(&o->scheduler, a);
+	else if (error < 0)
+		cannot_start(o, a, error);
+	else
+		start_with(o, a, spec, len);
+}
+
+static void start_agent(Orchestrator *o, Agent *a)
+{
+	int r;
+
+	if (a->spec) {
+		start_with(o, a, a->spec, a->spec_len);
+		return;
+	}
+	r = spec_job_post(o->reader, o->log, a, on_spec, o);
+	if (r < 0)
+		cannot_start(o, a, r);
+	else
+		o->waiting_for_spec++;
+}
+
+int orchestrator_cancel(Orchestrator *o, Agent *a)
+{
+	AgentStop stop = {
+		.code = AGENT_ERROR_CANCELLED,
+		.kill_grace_ms = o->config->kill_grace_ms,
+	};
+
+	if (a->run)
+		return runner_stop_run(a->runner, a->run, stop);
+	if (a->stop != AGENT_ERROR_NONE)
+		return 0; /* its last event is on its way */
+	return end_here(o, a, AGENT_ERROR_CANCELLED, "it was cancelled before it started");
+}
+
+int orchestrator_send(Orchestrator *o, Agent *a, const char *bytes, size_t len, bool eof,
+	RunnerOnSent on_sent, void *userdata)
+{
+	(void)o;
+	if (!a->run)
+		return -EPIPE;
+	return runner_send(a->runner, a->run, bytes, len, eof, on_sent, userdata);
+}
+
+/* ---- What the log says ---- */
+
+static void apply_spawned(Orchestrator *o, Agent *a, const Batch *b, const BatchEntry *e)
+{
+	size_t len;
+	const char *object = line_event(b->data + e->offset, e->len, &len);
+
+	a->seq = e->meta.agent;
+	a->spawned_us = b->time_us;
+	if (agent_set_spec(a, object, len) < 0)
+		log_warning("out of memory: a spec will be read from the log");
+	registry_accept(&o->registry, a);
+	if (scheduler_enqueue(&o->scheduler, a) < 0)
+		log_error("out of memory: an agent cannot be queued"); /* room was reserved */
+	o->hooks.on_accepted(a, o->hooks.userdata);
+	agent_notify(a, AGENT_ACCEPTED);
+}
+
+static void apply_started(Orchestrator *o, Agent *a, const Batch *b, const BatchEntry *e)
+{
+	if (!agent_move(a, AGENT_STATE_RUNNING))
+		return;
+	a->starting = false;
+	a->started_us = b->time_us;
+	a->pid = e->meta.pid;
+	a->output_seq = a->last_seq;
+	o->counts.running++;
+}
+
+static void apply_retrying(Orchestrator *o, Agent *a)
+{
+	if (!agent_move(a, AGENT_STATE_QUEUED))
+		return;
+	o->counts.running--;
+	if (a->stop != AGENT_ERROR_NONE) /* its end is on its way */
+		return;
+	a->queued_us = clock_monotonic_us();
+	if (scheduler_join(&o->scheduler, a, a->group_name) < 0 ||
+		scheduler_enqueue(&o->scheduler, a) < 0)
+		log_error("out of memory: an agent cannot be queued again");
+}
+
+static AgentState final_state(const BatchEntry *e)
+{
+	if (e->meta.type == EVENT_TYPE_AGENT_COMPLETED)
+		return AGENT_STATE_COMPLETED;
+	return e->meta.code == AGENT_ERROR_CANCELLED ? AGENT_STATE_CANCELLED : AGENT_STATE_FAILED;
+}
+
+static void apply_ended(Orchestrator *o, Agent *a, const Batch *b, const BatchEntry *e)
+{
+	size_t len;
+	const char *object = line_event(b->data + e->offset, e->len, &len);
+
+	if (a->state == AGENT_STATE_RUNNING)
+		o->counts.running--;
+	if (!agent_move(a, final_state(e)))
+		return;
+	if (a->state == AGENT_STATE_COMPLETED)
+		o->counts.completed++;
+	else if (a->state == AGENT_STATE_CANCELLED)
+		o->counts.cancelled++;
+	else
+		o->counts.failed++;
+	a->ended_us = b->time_us;
+	a->pid = 0;
+	if (agent_set_ending(a, object, len) < 0)
+		log_error("out of memory: an agent's ending is not shown");
+	scheduler_leave(&o->scheduler, a);
+	if (a->run)
+		runner_free_run(a->runner, TAKE_PTR(a->run));
+	list_append(&o->ended, &a->ended);
+	agent_notify(a, AGENT_ENDED);
+}
+
+static void apply_entry(Orchestrator *o, const Batch *b, const BatchEntry *e, uint64_t seq)
+{
+	Agent *a = e->meta.owner;
+
+	if (!a)
+		return;
+	a->last_seq = seq;
+	switch (e->meta.type) {
+	case EVENT_TYPE_AGENT_PARTIAL_OUTPUT:
+		a->chunks++;
+		a->bytes += e->meta.raw_bytes;
+		break;
+	case EVENT_TYPE_AGENT_SPAWNED:
+		apply_spawned(o, a, b, e);
+		break;
+	case EVENT_TYPE_AGENT_STARTED:
+		apply_started(o, a, b, e);
+		break;
+	case EVENT_TYPE_AGENT_RETRYING:
+		apply_retrying(o, a);
+		break;
+	case EVENT_TYPE_AGENT_COMPLETED:
+	case EVENT_TYPE_AGENT_ERROR:
+		apply_ended(o, a, b, e);
+		break;
+	default:
+		break;
+	}
+	projection_note(&o->projection, a, seq, e->meta.type != EVENT_TYPE_AGENT_PARTIAL_OUTPUT);
+}
+
+void orchestrator_apply(Orchestrator *o, const Batch *batch)
+{
+	for (size_t i = 0; i < batch->n; i++)
+		apply_entry(o, batch, &batch->entries[i], batch->first_seq + i);
+}
+
+void orchestrator_log_state(Orchestrator *o, int error)
+{
+	for (unsigned i = 0; i < o->n_runners; i++) {
+		if (error < 0)
+			runner_pause(o->runners[i]);
+		else
+			runner_resume(o->runners[i]);
+	}
+}
+
+void orchestrator_synced(Orchestrator *o)
+{
+	projection_run(&o->projection);
+}
+
+void orchestrator_drained(Orchestrator *o)
+{
+	if (eventlog_error(o->log) == 0)
+		orchestrator_log_state(o, 0);
+}
+
+/* ---- Turns ---- */
+
+static void forget_ended(Orchestrator *o)
+{
+	uint64_t hot_seq = eventlog_hot_seq(o->log);
+
+	while (!list_empty(&o->ended)) {
+		Agent *a = container_of(o->ended.next, Agent, ended);
+
+		/* The hot batches point at it. */
+		if (!projection_knows(a) || a->holds > 0 || a->last_seq >= hot_seq)
+			return;
+		list_remove(&a->ended);
+		registry_remove(&o->registry, a);
+		agent_free(a);
+	}
+}
+
+void orchestrator_end_turn(Orchestrator *o)
+{
+	Agent *a;
+
+	while (!o->stopping && (a = scheduler_next(&o->scheduler)))
+		start_agent(o, a);
+	emitter_flush(&o->emitter);
+	forget_ended(o);
+	if (o->stopping && !o->all_ended_said && o->scheduler.running == 0 &&
+		o->scheduler.spawning == 0 && o->waiting_for_spec == 0) {
+		o->all_ended_said = true;
+		o->hooks.on_all_ended(o->hooks.userdata);
+	}
+}
+
+int orchestrator_drain(Orchestrator *o, const char *reason)
+{
+	JsonWriter *w;
+
+	if (o->stopping)
+		return 0;
+	o->stopping = true;
+	w = begin(o, EVENT_TYPE_DAEMON_STOPPING, NULL);
+	jw_key_cstring(w, "reason", reason);
+	return end(o, NULL, (EventMeta){ .type = EVENT_TYPE_DAEMON_STOPPING });
+}
+
+void orchestrator_end_all(Orchestrator *o, uint32_t kill_grace_ms)
+{
+	AgentStop stop = { .code = AGENT_ERROR_SHUTDOWN, .kill_grace_ms = kill_grace_ms };
+
+	list_foreach_safe (node, &o->registry.by_seq) {
+		Agent *a = container_of(node, Agent, by_seq);
+
+		if (a->run && runner_stop_run(a->runner, a->run, stop) < 0)
+			log_error("out of memory: an agent cannot be stopped");
+	}
+}
+
+bool orchestrator_is_stopping(const Orchestrator *o)
+{
+	return o->stopping;
+}
+
+/* ---- What others ask ---- */
+
+Registry *orchestrator_registry(Orchestrator *o)
+{
+	return &o->registry;
+}
+
+const Scheduler *orchestrator_scheduler(const Orchestrator *o)
+{
+	return &o->scheduler;
+}
+
+Projection *orchestrator_projection(Orchestrator *o)
+{
+	return &o->projection;
+}
+
+AgentCounts orchestrator_counts(const Orchestrator *o)
+{
+	AgentCounts counts = o->counts;
+
+	/* Whoever is out of the queue but has not said AgentStarted counts as queued, as its state says. */
+	counts.queued = o->scheduler.queued + o->scheduler.running;
+	counts.queued = counts.queued > counts.running ? counts.queued - counts.running : 0;
+	return counts;
+}
+
+void orchestrator_add_counts(Orchestrator *o, const AgentCounts *ended)
+{
+	o->counts.completed += ended->completed;
+	o->counts.failed += ended->failed;
+	o->counts.cancelled += ended->cancelled;
+}
+
+unsigned orchestrator_workers(const Orchestrator *o)
+{
+	return o->n_runners;
+}

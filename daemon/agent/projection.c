@@ -1,0 +1,334 @@
+#include "daemon/agent/projection.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "daemon/eventlog/scan.h"
+
+#define ROWS_AT_ONCE 2000
+
+/* How many events a start may have to read again for the sake of running agents' counters. */
+#define MAX_LAG_EVENTS 262144U
+
+typedef struct RowsJob {
+	ReaderJob job;
+	Projection *projection;
+	LogView view;
+	uint64_t applied;
+	int error;
+	size_t n;
+	Agent **agents;  /* their strings are lent to the rows: in_flight holds them */
+	uint64_t *since; /* dirty_since of each, for the case that it fails */
+	CatalogRow rows[];
+} RowsJob;
+
+void projection_init(Projection *p, EventLog *log, Reader *reader, uint64_t applied)
+{
+	*p = (Projection){ .log = log, .reader = reader, .floor = UINT64_MAX, .applied = applied };
+	list_init(&p->dirty);
+	list_init(&p->urgent);
+}
+
+static void mark(Projection *p, Agent *a, uint64_t since, bool urgent)
+{
+	if (a->dirty_since == 0) {
+		a->dirty_since = since;
+		list_append(&p->dirty, &a->dirty);
+		p->n_dirty++;
+	}
+	if (urgent && list_empty(&a->urgent)) {
+		list_append(&p->urgent, &a->urgent);
+		p->n_urgent++;
+	}
+}
+
+static void clean(Projection *p, Agent *a)
+{
+	if (a->dirty_since > 0) {
+		a->dirty_since = 0;
+		list_remove(&a->dirty);
+		p->n_dirty--;
+	}
+	if (!list_empty(&a->urgent)) {
+		list_remove(&a->urgent);
+		p->n_urgent--;
+	}
+}
+
+void projection_note(Projection *p, Agent *a, uint64_t seq, bool urgent)
+{
+	mark(p, a, seq, urgent);
+}
+
+bool projection_knows(const Agent *a)
+{
+	return a->in_catalog && a->dirty_since == 0 && !a->in_flight;
+}
+
+bool projection_idle(const Projection *p)
+{
+	return !p->in_flight && !p->pruning && p->n_dirty == 0;
+}
+
+/* ---- On the reader's thread ---- */
+
+/* A spec that is not kept in memory is read from where it stands. */
+static int read_spec(RowsJob *j, Reader *reader, CatalogRow *row, Buf *line)
+{
+	ScanEvent event;
+	int r = scan_find(reader, &j->view, row->seq, &event);
+
+	line->len = 0;
+	if (r == 0)
+		r = scan_read_line(&event, line);
+	if (r == 0)
+		row->spec = line_event(line->data, line->len, &row->spec_len);
+	return r;
+}
+
+static int write_rows(RowsJob *j, Reader *reader)
+{
+	_cleanup_buf_ Buf line = { 0 };
+	Catalog *catalog = reader_catalog(reader);
+	int r = catalog_begin(catalog);
+
+	for (size_t i = 0; r == 0 && i < j->n; i++) {
+		CatalogRow row = j->rows[i];
+
+		if (!row.spec && !j->agents[i]->in_catalog)
+			r = read_spec(j, reader, &row, &line);
+		if (r == 0)
+			r = catalog_put(catalog, &row);
+	}
+	if (r == 0)
+		r = catalog_commit(catalog, j->applied);
+	if (r < 0)
+		catalog_rollback(catalog);
+	return r;
+}
+
+static bool rows_run(ReaderJob *job, Reader *reader)
+{
+	RowsJob *j = container_of(job, RowsJob, job);
+
+	j->error = write_rows(j, reader);
+	return false;
+}
+
+/* ---- Back on main ---- */
+
+static void rows_failed(RowsJob *j)
+{
+	Projection *p = j->projection;
+
+	log_error("the catalog cannot be written: %s", strerror(-j->error));
+	for (size_t i = 0; i < j->n; i++) {
+		if (j->since[i] < p->floor)
+			p->floor = j->since[i];
+		mark(p, j->agents[i], j->since[i], true);
+	}
+}
+
+static void rows_done(ReaderJob *job)
+{
+	RowsJob *j = container_of(job, RowsJob, job);
+	Projection *p = j->projection;
+
+	p->in_flight = false;
+	log_view_release(&j->view);
+	for (size_t i = 0; i < j->n; i++) {
+		j->agents[i]->in_flight = false;
+		if (j->error == 0)
+			j->agents[i]->in_catalog = true;
+	}
+	if (j->error < 0) {
+		rows_failed(j);
+	} else {
+		p->applied = j->applied;
+		if (p->n_dirty == 0)
+			p->floor = UINT64_MAX;
+		projection_run(p);
+	}
+	free(j->agents);
+	free(j->since);
+	free(j);
+}
+
+static int rows_new(Projection *p, size_t n, RowsJob **ret)
+{
+	RowsJob *j = calloc(1, sizeof(*j) + n * sizeof(j->rows[0]));
+
+	if (!j)
+		return -ENOMEM;
+	j->agents = malloc(n * sizeof(*j->agents));
+	j->since = malloc(n * sizeof(*j->since));
+	if (!j->agents || !j->since) {
+		free(j->agents);
+		free(j->since);
+		free(j);
+		return -ENOMEM;
+	}
+	j->projection = p;
+	j->job.run = rows_run;
+	j->job.done = rows_done;
+	*ret = j;
+	return 0;
+}
+
+static void add_row(Projection *p, RowsJob *j, Agent *a)
+{
+	CatalogRow *row = &j->rows[j->n];
+
+	j->agents[j->n] = a;
+	j->since[j->n] = a->dirty_since;
+	*row = agent_row(a);
+	if (a->in_catalog) {
+		row->spec = NULL;
+		row->spec_len = 0;
+	}
+	a->in_flight = true;
+	clean(p, a);
+	j->n++;
+}
+
+/* What ended must be synced; what lives will be counted anew if a power cut takes some of it. */
+static bool is_synced(const Projection *p, const Agent *a)
+{
+	uint64_t seq = agent_is_live(a) ? a->seq : a->last_seq;
+
+	return seq <= eventlog_synced_seq(p->log);
+}
+
+static uint64_t applied_now(const Projection *p)
+{
+	uint64_t applied = eventlog_synced_seq(p->log);
+
+	if (!list_empty(&p->dirty)) {
+		uint64_t first = container_of(p->dirty.next, Agent, dirty)->dirty_since;
+
+		if (first - 1 < applied)
+			applied = first - 1;
+	}
+	if (p->floor - 1 < applied)
+		applied = p->floor - 1;
+	return applied > p->applied ? applied : p->applied;
+}
+
+static void gather(Projection *p, RowsJob *j, size_t room, bool all)
+{
+	uint64_t end = eventlog_end_seq(p->log);
+	uint64_t lag = MAX_LAG_EVENTS > 10 * p->n_dirty ? MAX_LAG_EVENTS : 10 * p->n_dirty;
+
+	list_foreach_safe (node, &p->urgent) {
+		Agent *a = container_of(node, Agent, urgent);
+
+		if (j->n == room)
+			return;
+		if (is_synced(p, a))
+			add_row(p, j, a);
+	}
+	list_foreach_safe (node, &p->dirty) {
+		Agent *a = container_of(node, Agent, dirty);
+
+		if (j->n == room || (!all && a->dirty_since + lag > end))
+			return;
+		if (is_synced(p, a))
+			add_row(p, j, a);
+	}
+}
+
+/* ---- Retention ---- */
+
+typedef struct PruneJob {
+	ReaderJob job;
+	Projection *projection;
+	uint64_t *bases;
+	size_t n;
+	uint64_t oldest_seq;
+} PruneJob;
+
+static bool prune_run(ReaderJob *job, Reader *reader)
+{
+	PruneJob *j = container_of(job, PruneJob, job);
+	char name[SEGMENT_NAME_LEN + 16];
+	uint64_t deleted = 0;
+	int r;
+
+	for (; j->n > 0; j->n--) {
+		segment_name(j->bases[j->n - 1], ".ndjson", name);
+		if (unlinkat(reader_log_dirfd(reader), name, 0) < 0 && errno != ENOENT)
+			log_warning("%s cannot be removed: %s", name, strerror(errno));
+		segment_name(j->bases[j->n - 1], ".idx", name);
+		if (unlinkat(reader_log_dirfd(reader), name, 0) < 0 && errno != ENOENT)
+			log_warning("%s cannot be removed: %s", name, strerror(errno));
+	}
+	r = catalog_prune(reader_catalog(reader), j->oldest_seq, &deleted);
+	if (r < 0)
+		log_warning("the catalog cannot be pruned: %s", strerror(-r));
+	return r == 0 && deleted > 0;
+}
+
+static void prune_done(ReaderJob *job)
+{
+	PruneJob *j = container_of(job, PruneJob, job);
+
+	j->projection->pruning = false;
+	free(j->bases);
+	free(j);
+}
+
+static void prune(Projection *p)
+{
+	PruneJob *j;
+	uint64_t *bases = NULL;
+	size_t n = 0;
+
+	if (p->pruning || eventlog_prune(p->log, p->applied + 1, &bases, &n) < 0 || n == 0)
+		return;
+	j = calloc(1, sizeof(*j));
+	if (!j) {
+		free(bases); /* the files are found again by the next start */
+		return;
+	}
+	j->job.run = prune_run;
+	j->job.done = prune_done;
+	j->projection = p;
+	j->bases = bases;
+	j->n = n;
+	j->oldest_seq = eventlog_oldest_seq(p->log);
+	p->pruning = true;
+	reader_post(p->reader, &j->job);
+}
+
+static void run(Projection *p, bool all)
+{
+	size_t room = p->n_dirty < ROWS_AT_ONCE ? p->n_dirty : ROWS_AT_ONCE;
+	RowsJob *j;
+
+	prune(p);
+	if (p->in_flight || room == 0 || rows_new(p, room, &j) < 0)
+		return;
+	gather(p, j, room, all);
+	if (j->n == 0) {
+		free(j->agents);
+		free(j->since);
+		free(j);
+		return;
+	}
+	j->applied = applied_now(p);
+	j->view = eventlog_view(p->log);
+	p->in_flight = true;
+	reader_post(p->reader, &j->job);
+}
+
+void projection_run(Projection *p)
+{
+	run(p, false);
+}
+
+void projection_flush(Projection *p)
+{
+	run(p, true);
+}

@@ -1,0 +1,379 @@
+#include "daemon/agent/recovery.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/jsonx.h"
+#include "common/log.h"
+
+/* Rows that are written in one transaction while a whole catalog is made anew. */
+#define ENDED_AT_ONCE 2000
+
+typedef struct Recovery {
+	Catalog *catalog;
+	Registry registry;
+	ListNode ended; /* agents whose end is not in the catalog yet */
+	size_t n_ended;
+	Buf numbers; /* Numbered: agents by the seq of their spawn */
+	bool recount;
+	uint64_t from_seq; /* where in the log to begin */
+	uint64_t seq;      /* the last event that was seen */
+	/* The event at hand, taken apart. */
+	const char *object;
+	size_t object_len;
+	uint64_t time_us;
+} Recovery;
+
+/* ---- Agents by number ---- */
+
+typedef struct Numbered {
+	uint64_t seq;
+	Agent *agent; /* NULL: it has ended */
+} Numbered;
+
+static size_t n_numbered(const Recovery *r)
+{
+	return r->numbers.len / sizeof(Numbered);
+}
+
+static Numbered *numbered(const Recovery *r)
+{
+	return (Numbered *)(void *)r->numbers.data;
+}
+
+/* Where `seq` is, or would be. */
+static size_t number_place(const Recovery *r, uint64_t seq)
+{
+	size_t low = 0, high = n_numbered(r);
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (numbered(r)[middle].seq < seq)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* They come in order, but for those whose rows were ahead of the catalog's mark. */
+static int add_number(Recovery *r, Agent *a)
+{
+	size_t at = number_place(r, a->seq);
+	int error = buf_reserve(&r->numbers, sizeof(Numbered));
+
+	if (error < 0)
+		return error;
+	memmove(&numbered(r)[at + 1], &numbered(r)[at], (n_numbered(r) - at) * sizeof(Numbered));
+	numbered(r)[at] = (Numbered){ .seq = a->seq, .agent = a };
+	r->numbers.len += sizeof(Numbered);
+	return 0;
+}
+
+static Numbered *find_number(const Recovery *r, uint64_t seq)
+{
+	size_t at = number_place(r, seq);
+
+	return at < n_numbered(r) && numbered(r)[at].seq == seq ? &numbered(r)[at] : NULL;
+}
+
+/* ---- From the catalog ---- */
+
+/* After a power cut the log may have lost what the row says of a running agent: it is counted anew. */
+static void forget_progress(Agent *a)
+{
+	a->state = AGENT_STATE_QUEUED;
+	a->attempt = 0;
+	a->chunks = a->bytes = 0;
+	a->started_us = a->output_seq = 0;
+	a->last_seq = a->seq;
+}
+
+static int on_live_row(const CatalogRow *row, void *userdata)
+{
+	Recovery *r = userdata;
+	_cleanup_json_ json_object *spec = NULL;
+	JsonxError why;
+	Agent *a;
+	int error = jsonx_parse(row->spec, row->spec_len, &spec, &why);
+
+	if (error == 0)
+		error = agent_new(&row->agent_id, spec, row->uid, &a);
+	if (error < 0) {
+		log_error("the catalog's row %" PRIu64 " makes no sense and is passed over",
+			row->seq);
+		return error == -ENOMEM ? error : 0;
+	}
+	registry_add(&r->registry, a);
+	a->seq = row->seq;
+	a->state = row->state;
+	a->attempt = row->attempt;
+	a->spawned_us = row->spawned_us;
+	a->started_us = row->started_us;
+	a->chunks = row->chunks;
+	a->bytes = row->bytes;
+	a->last_seq = row->last_seq;
+	a->output_seq = row->output_seq;
+	a->in_catalog = true;
+	registry_accept(&r->registry, a);
+	if (r->recount) {
+		forget_progress(a);
+		if (a->seq < r->from_seq)
+			r->from_seq = a->seq;
+	}
+	error = add_number(r, a);
+	return error < 0 ? error : agent_set_spec(a, row->spec, row->spec_len);
+}
+
+/* ---- From the log ---- */
+
+static int flush_ended(Recovery *r)
+{
+	int error = catalog_begin(r->catalog);
+
+	list_foreach (node, &r->ended) {
+		CatalogRow row = agent_row(container_of(node, Agent, ended));
+
+		if (error == 0)
+			error = catalog_put(r->catalog, &row);
+	}
+	/* What lives is not written yet, so the catalog may not claim to have been applied. */
+	if (error == 0)
+		error = catalog_commit(r->catalog, catalog_applied(r->catalog));
+	list_foreach_safe (node, &r->ended) {
+		Agent *a = container_of(node, Agent, ended);
+
+		list_remove(&a->ended);
+		agent_free(a);
+	}
+	r->n_ended = 0;
+	return error;
+}
+
+static int apply_spawned(Recovery *r, json_object *event, uint64_t seq)
+{
+	const char *text = jsonx_get_string(event, "agent_id", NULL);
+	Uuid id;
+	Agent *a;
+	int error;
+
+	if (!text || uuid_parse(text, strlen(text), &id) < 0)
+		return -EBADMSG;
+	if (registry_find(&r->registry, &id)) /* its row was ahead of the catalog's mark */
+		return 0;
+	error = agent_new(&id, event, (uint32_t)jsonx_get_uint(event, "uid", 0), &a);
+	if (error < 0)
+		return error;
+	a->seq = a->last_seq = seq;
+	a->spawned_us = r->time_us;
+	registry_add(&r->registry, a);
+	registry_accept(&r->registry, a);
+	error = add_number(r, a);
+	if (error < 0)
+		return error;
+	if (r->object_len <= AGENT_SPEC_KEPT_BYTES)
+		return agent_set_spec(a, r->object, r->object_len);
+	/* For the catalog's row, which must have it whole. */
+	a->spec = strndup(r->object, r->object_len);
+	a->spec_len = r->object_len;
+	return a->spec ? 0 : -ENOMEM;
+}
+
+static int apply_ended(Recovery *r, Agent *a, const IndexRecord *record)
+{
+	AgentState to = AGENT_STATE_COMPLETED;
+	int error;
+
+	if (record->type == EVENT_TYPE_AGENT_ERROR)
+		to = record->code == AGENT_ERROR_CANCELLED ? AGENT_STATE_CANCELLED
+							   : AGENT_STATE_FAILED;
+	if (!agent_move(a, to))
+		return 0;
+	a->ended_us = r->time_us;
+	error = agent_set_ending(a, r->object, r->object_len);
+	if (error < 0)
+		return error;
+	registry_remove(&r->registry, a);
+	find_number(r, a->seq)->agent = NULL;
+	list_append(&r->ended, &a->ended);
+	return ++r->n_ended >= ENDED_AT_ONCE ? flush_ended(r) : 0;
+}
+
+static int apply_to_agent(Recovery *r, Agent *a, const IndexRecord *record, uint64_t seq)
+{
+	a->last_seq = seq;
+	switch (record->type) {
+	case EVENT_TYPE_AGENT_PARTIAL_OUTPUT:
+		a->chunks++;
+		a->bytes += record->raw_bytes;
+		break;
+	case EVENT_TYPE_AGENT_STARTED:
+		if (!agent_move(a, AGENT_STATE_RUNNING))
+			break;
+		a->attempt++;
+		a->started_us = r->time_us;
+		a->output_seq = seq;
+		break;
+	case EVENT_TYPE_AGENT_RETRYING:
+		if (!agent_move(a, AGENT_STATE_QUEUED))
+			log_warning("event %" PRIu64 " is out of place", seq);
+		break;
+	case EVENT_TYPE_AGENT_COMPLETED:
+	case EVENT_TYPE_AGENT_ERROR:
+		return apply_ended(r, a, record);
+	default:
+		break;
+	}
+	return 0;
+}
+
+static int on_event(
+	uint64_t seq, const IndexRecord *record, const char *line, size_t len, void *userdata)
+{
+	Recovery *r = userdata;
+	_cleanup_json_ json_object *event = NULL;
+	const char *time;
+	Numbered *number;
+	JsonxError why;
+	int error;
+
+	r->seq = seq;
+	if (line) {
+		r->object = line_event(line, len, &r->object_len);
+		error = jsonx_parse(r->object, r->object_len, &event, &why);
+		if (error < 0)
+			return error;
+		time = jsonx_get_string(event, "time", NULL);
+		if (!time || clock_parse_rfc3339(time, strlen(time), &r->time_us) < 0)
+			return -EBADMSG;
+	}
+	if (record->type == EVENT_TYPE_AGENT_SPAWNED)
+		return apply_spawned(r, event, seq);
+	number = find_number(r, record->agent);
+	if (!number || !number->agent || seq <= number->agent->last_seq)
+		return 0;
+	return apply_to_agent(r, number->agent, record, seq);
+}
+
+static int on_resolved_row(const CatalogRow *row, void *userdata)
+{
+	*(uint64_t *)userdata = row->seq;
+	return 0;
+}
+
+static uint64_t resolve(const Uuid *id, void *userdata)
+{
+	Recovery *r = userdata;
+	const Agent *a = registry_find(&r->registry, id);
+	uint64_t seq = 0;
+
+	if (a)
+		return a->seq;
+	list_foreach (node, &r->ended) {
+		a = container_of(node, Agent, ended);
+		if (uuid_equal(&a->id, id))
+			return a->seq;
+	}
+	return catalog_get_by_id(r->catalog, id, on_resolved_row, &seq) < 0 ? 0 : seq;
+}
+
+/* ---- All of it ---- */
+
+static int put_live(Recovery *r)
+{
+	int error = flush_ended(r);
+
+	if (error == 0)
+		error = catalog_begin(r->catalog);
+	list_foreach (node, &r->registry.by_seq) {
+		Agent *a = container_of(node, Agent, by_seq);
+		CatalogRow row = agent_row(a);
+
+		if (a->in_catalog)
+			row.spec_len = 0;
+		if (error == 0)
+			error = catalog_put(r->catalog, &row);
+		a->in_catalog = true;
+	}
+	return error < 0 ? error : catalog_commit(r->catalog, r->seq);
+}
+
+/* Specs that are not to be kept in memory go, now that the catalog has them. */
+static int drop_long_specs(Recovery *r)
+{
+	list_foreach (node, &r->registry.by_seq) {
+		Agent *a = container_of(node, Agent, by_seq);
+		_cleanup_free_ char *spec = NULL;
+		int error;
+
+		if (!a->spec || a->spec_len <= AGENT_SPEC_KEPT_BYTES)
+			continue;
+		spec = TAKE_PTR(a->spec);
+		error = agent_set_spec(a, spec, a->spec_len);
+		if (error < 0)
+			return error;
+	}
+	return 0;
+}
+
+static int recover(Recovery *r, EventLog *log)
+{
+	EventLogRecovery hooks = { .on_event = on_event, .resolve = resolve, .userdata = r };
+	uint64_t applied = catalog_applied(r->catalog);
+	int error;
+
+	r->recount = eventlog_power_cut(log);
+	r->seq = applied;
+	r->from_seq = applied + 1;
+	error = catalog_live(r->catalog, on_live_row, r);
+	if (error == 0)
+		error = eventlog_recover(log, r->from_seq, &hooks);
+	if (error == 0 && applied >= eventlog_end_seq(log))
+		error = -ESTALE;
+	if (error == 0 && r->seq > applied)
+		error = put_live(r);
+	return error < 0 ? error : drop_long_specs(r);
+}
+
+static int try_once(const char *state_dir, EventLog *log, Recovery *r)
+{
+	int error = catalog_open(state_dir, eventlog_id(log), &r->catalog);
+
+	list_init(&r->ended);
+	if (error == 0)
+		error = registry_init(&r->registry);
+	if (error == 0)
+		error = recover(r, log);
+	list_foreach_safe (node, &r->ended)
+		agent_free(container_of(node, Agent, ended));
+	buf_done(&r->numbers);
+	if (error < 0) {
+		registry_done(&r->registry);
+		catalog_close(r->catalog);
+	}
+	return error;
+}
+
+int recovery_run(const char *state_dir, EventLog *log, Registry *ret_registry,
+	Catalog **ret_catalog, uint64_t *ret_applied)
+{
+	Recovery r = { 0 };
+	int error = try_once(state_dir, log, &r);
+
+	if (error == -ESTALE) {
+		log_warning("the catalog is newer than the log: it is made anew");
+		error = catalog_set_aside(state_dir);
+		r = (Recovery){ 0 };
+		if (error == 0)
+			error = try_once(state_dir, log, &r);
+	}
+	if (error < 0)
+		return error;
+	*ret_applied = catalog_applied(r.catalog);
+	*ret_catalog = r.catalog;
+	registry_move(&r.registry, ret_registry);
+	return 0;
+}

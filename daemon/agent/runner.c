@@ -1,0 +1,637 @@
+#include "daemon/agent/runner.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/utf8.h"
+#include "daemon/eventlog/emitter.h"
+#include "daemon/reaper/reaper-client.h"
+
+struct Runner {
+	Worker *worker;
+	Mailbox *main;
+	int reaper_fd; /* until the worker has it */
+	ReaperClient *reaper;
+	size_t load; /* main's */
+
+	/* The worker's. */
+	Emitter emitter;
+	ListNode runs;
+	bool paused;
+	bool output_lost; /* some run is out_of_memory */
+
+	/* For runner_pause() and runner_resume(): the newest wish counts. */
+	atomic_bool pause_wish;
+	atomic_bool wish_posted;
+	MailboxItem wish_item;
+};
+
+struct AgentRun {
+	MailboxItem item; /* start, and later free */
+	ListNode node;    /* in Runner.runs while it lives */
+	Runner *runner;
+	BackendRun *backend_run;
+	void *owner;
+	uint64_t agent;
+	uint64_t chunks, bytes;
+	uint64_t accepted_us, started_us;
+	uint64_t idle_since_us;
+	uint64_t total_ms, idle_ms;
+	struct event *total_timer, *idle_timer; /* NULL: none */
+	uint32_t attempt;
+	uint32_t kill_grace_ms;
+	AgentErrorCode stopped; /* why it was asked to end; NONE: it was not */
+	const char *which;      /* of the time-outs it was */
+	bool out_of_memory;     /* a chunk was lost to that: it cannot go on */
+	bool ended;
+	uint16_t members_len;
+	char members[]; /* "agent_id":"…","correlation_id":"…" */
+};
+
+/* ---- Making and freeing ---- */
+
+int agent_run_new(const AgentRunSpec *spec, AgentRun **ret)
+{
+	_cleanup_buf_ Buf members = { 0 };
+	char id[UUID_TEXT_LEN + 1];
+	AgentRun *run = NULL;
+	JsonWriter w;
+
+	jw_init(&w, &members);
+	uuid_format(spec->id, id);
+	jw_key_string(&w, "agent_id", id, UUID_TEXT_LEN);
+	if (spec->correlation_id)
+		jw_key_cstring(&w, "correlation_id", spec->correlation_id);
+	if (jw_finish(&w) == 0)
+		run = calloc(1, sizeof(*run) + members.len);
+	if (!run) {
+		spec->backend_run->backend->free(spec->backend_run);
+		return -ENOMEM;
+	}
+	list_init(&run->node);
+	run->backend_run = spec->backend_run;
+	run->owner = spec->owner;
+	run->agent = spec->agent;
+	run->chunks = spec->chunks;
+	run->bytes = spec->bytes;
+	run->accepted_us = spec->accepted_us;
+	run->total_ms = spec->total_ms;
+	run->idle_ms = spec->idle_ms;
+	run->attempt = spec->attempt;
+	run->kill_grace_ms = spec->kill_grace_ms;
+	run->members_len = (uint16_t)members.len; /* a correlation_id has 256 bytes at most */
+	memcpy(run->members, members.data, members.len);
+	*ret = run;
+	return 0;
+}
+
+static void free_timers(AgentRun *run)
+{
+	if (run->total_timer)
+		event_free(run->total_timer);
+	if (run->idle_timer)
+		event_free(run->idle_timer);
+	run->total_timer = run->idle_timer = NULL;
+}
+
+void agent_run_free(AgentRun *run)
+{
+	if (!run)
+		return;
+	list_remove(&run->node);
+	free_timers(run);
+	run->backend_run->backend->free(run->backend_run);
+	free(run);
+}
+
+/* ---- Events ---- */
+
+/* The time of a turn may be a little older than one that was looked at within it. */
+static uint64_t elapsed_us(uint64_t from_us, uint64_t to_us)
+{
+	return to_us > from_us ? to_us - from_us : 0;
+}
+
+static JsonWriter *begin(AgentRun *run, EventType type)
+{
+	JsonWriter *w = emitter_begin(&run->runner->emitter);
+
+	jw_key_cstring(w, "type", protocol_event_name(type));
+	jw_raw(w, run->members, run->members_len);
+	return w;
+}
+
+static int end(AgentRun *run, EventMeta meta)
+{
+	meta.owner = run->owner;
+	meta.agent = run->agent;
+	return emitter_end(&run->runner->emitter, &meta);
+}
+
+static void say_started(AgentRun *run, int64_t pid)
+{
+	JsonWriter *w = begin(run, EVENT_TYPE_AGENT_STARTED);
+	uint64_t queued_us = elapsed_us(run->accepted_us, run->started_us);
+
+	jw_key_uint(w, "attempt", run->attempt);
+	jw_key_uint(w, "worker", worker_index(run->runner->worker));
+	jw_key_uint(w, "queued_ms", queued_us / USEC_PER_MSEC);
+	if (pid > 0)
+		jw_key_int(w, "pid", pid);
+	if (end(run, (EventMeta){ .type = EVENT_TYPE_AGENT_STARTED, .pid = (int32_t)pid }) < 0)
+		run->out_of_memory = run->runner->output_lost = true;
+}
+
+static int say_chunk(AgentRun *run, const BackendEvent *e)
+{
+	JsonWriter *w = begin(run, EVENT_TYPE_AGENT_PARTIAL_OUTPUT);
+
+	jw_key_uint(w, "index", run->chunks);
+	jw_key(w, "chunk");
+	if (utf8_valid(e->chunk, e->chunk_len)) {
+		jw_string(w, e->chunk, e->chunk_len);
+		jw_key_cstring(w, "channel", channel_to_string(e->channel));
+	} else {
+		jw_base64(w, e->chunk, e->chunk_len);
+		jw_key_cstring(w, "channel", channel_to_string(e->channel));
+		jw_key_cstring(w, "encoding", "base64");
+	}
+	return end(run, (EventMeta){ .type = EVENT_TYPE_AGENT_PARTIAL_OUTPUT,
+				.channel = (uint8_t)e->channel,
+				.raw_bytes = (uint32_t)e->chunk_len });
+}
+
+static void write_counts(const AgentRun *run, JsonWriter *w)
+{
+	uint64_t now_us = worker_now_us(run->runner->worker);
+	uint64_t took_us = run->started_us > 0 ? elapsed_us(run->started_us, now_us) : 0;
+
+	jw_key_uint(w, "chunks", run->chunks);
+	jw_key_uint(w, "bytes", run->bytes);
+	jw_key_uint(w, "duration_ms", took_us / USEC_PER_MSEC);
+}
+
+static void write_details(JsonWriter *w, const char *details)
+{
+	/* Backends lead each member with a comma; the writer sets the first one itself. */
+	if (details && details[0] == ',')
+		jw_raw(w, details + 1, strlen(details + 1));
+}
+
+static int say_completed(AgentRun *run, const BackendEvent *e)
+{
+	JsonWriter *w = begin(run, EVENT_TYPE_AGENT_COMPLETED);
+
+	write_counts(run, w);
+	write_details(w, e->details);
+	return end(run, (EventMeta){ .type = EVENT_TYPE_AGENT_COMPLETED });
+}
+
+static const char *stop_message(const AgentRun *run)
+{
+	switch (run->stopped) {
+	case AGENT_ERROR_CANCELLED:
+		return "it was cancelled";
+	case AGENT_ERROR_SHUTDOWN:
+		return "the daemon was stopped";
+	case AGENT_ERROR_TIMEOUT:
+		return run->which[0] == 't' ? "it took longer than its total_ms"
+					    : "it put nothing out for its idle_ms";
+	default:
+		return "out of memory";
+	}
+}
+
+static int say_error(AgentRun *run, const BackendEvent *e)
+{
+	JsonWriter *w = begin(run, EVENT_TYPE_AGENT_ERROR);
+	bool stopped = run->stopped != AGENT_ERROR_NONE;
+	AgentErrorCode code = stopped ? run->stopped : e->code;
+
+	jw_key_cstring(w, "code", agent_error_to_string(code));
+	jw_key_cstring(w, "message", stopped ? stop_message(run) : e->message);
+	if (code == AGENT_ERROR_TIMEOUT && run->which)
+		jw_key_cstring(w, "which", run->which);
+	write_counts(run, w);
+	write_details(w, e->details);
+	return end(run, (EventMeta){ .type = EVENT_TYPE_AGENT_ERROR, .code = (uint8_t)code });
+}
+
+/* ---- Backpressure ---- */
+
+static void pause_runs(Runner *r)
+{
+	if (r->paused)
+		return;
+	r->paused = true;
+	list_foreach (node, &r->runs) {
+		AgentRun *run = container_of(node, AgentRun, node);
+
+		run->backend_run->backend->pause(run->backend_run);
+	}
+}
+
+static void resume_runs(Runner *r)
+{
+	uint64_t now_us = worker_now_us(r->worker);
+
+	if (!r->paused)
+		return;
+	r->paused = false;
+	list_foreach_safe (node, &r->runs) {
+		AgentRun *run = container_of(node, AgentRun, node);
+
+		/* Idle time did not run meanwhile. */
+		run->idle_since_us = now_us;
+		run->backend_run->backend->resume(run->backend_run);
+	}
+}
+
+/* ---- What the backend says ---- */
+
+static void stop_run(AgentRun *run, AgentErrorCode code, uint32_t kill_grace_ms)
+{
+	if (run->ended)
+		return;
+	if (run->stopped == AGENT_ERROR_NONE)
+		run->stopped = code;
+	run->backend_run->backend->cancel(run->backend_run, kill_grace_ms);
+}
+
+static void on_output(AgentRun *run, const BackendEvent *e)
+{
+	if (run->out_of_memory)
+		return;
+	if (say_chunk(run, e) < 0) {
+		/* Its stream has a hole now: it ends, and says why; at the end of the turn, since the backend is in the
+		 * midst of its call. */
+		run->out_of_memory = run->runner->output_lost = true;
+		return;
+	}
+	run->chunks++;
+	run->bytes += e->chunk_len;
+	run->idle_since_us = worker_now_us(run->runner->worker);
+	if (committer_is_full(run->runner->emitter.committer))
+		pause_runs(run->runner);
+}
+
+static void on_end(AgentRun *run, const BackendEvent *e)
+{
+	BackendEvent lost = {
+		.type = BACKEND_ERROR,
+		.code = AGENT_ERROR_RESOURCE_LIMIT,
+		.message = "the daemon ran out of memory and lost some of its output",
+	};
+	int r;
+
+	run->ended = true;
+	list_remove(&run->node);
+	free_timers(run);
+	if (run->out_of_memory)
+		e = &lost;
+	/* What ended by itself in the moment it was cancelled has ended by itself. */
+	r = e->type == BACKEND_DONE ? say_completed(run, e) : say_error(run, e);
+	if (r < 0)
+		log_error("an agent's last event was lost: out of memory");
+}
+
+static void on_event(const BackendEvent *e, void *userdata)
+{
+	AgentRun *run = userdata;
+
+	switch (e->type) {
+	case BACKEND_START:
+		say_started(run, e->pid);
+		break;
+	case BACKEND_PARTIAL_OUTPUT:
+		on_output(run, e);
+		break;
+	case BACKEND_DONE:
+	case BACKEND_ERROR:
+		on_end(run, e);
+		break;
+	}
+}
+
+/* ---- Time-outs ---- */
+
+static void on_total(evutil_socket_t fd, short what, void *userdata)
+{
+	AgentRun *run = userdata;
+
+	(void)fd;
+	(void)what;
+	if (run->stopped == AGENT_ERROR_NONE)
+		run->which = "total";
+	stop_run(run, AGENT_ERROR_TIMEOUT, run->kill_grace_ms);
+}
+
+static void arm_idle(AgentRun *run, uint64_t ms)
+{
+	struct timeval own;
+	const struct timeval *tv = worker_timeout(run->runner->worker, ms, &own);
+
+	if (event_add(run->idle_timer, tv) < 0)
+		stop_run(run, AGENT_ERROR_RESOURCE_LIMIT, run->kill_grace_ms);
+}
+
+/* Set once for each idle_ms, not for each chunk: it looks how long it has really been. */
+static void on_idle(evutil_socket_t fd, short what, void *userdata)
+{
+	AgentRun *run = userdata;
+	uint64_t idle_us = elapsed_us(run->idle_since_us, worker_now_us(run->runner->worker));
+	struct timeval left;
+
+	(void)fd;
+	(void)what;
+	if (run->runner->paused)
+		idle_us = 0;
+	if (idle_us + USEC_PER_MSEC > run->idle_ms * USEC_PER_MSEC) {
+		if (run->stopped == AGENT_ERROR_NONE)
+			run->which = "idle";
+		stop_run(run, AGENT_ERROR_TIMEOUT, run->kill_grace_ms);
+		return;
+	}
+	idle_us = run->idle_ms * USEC_PER_MSEC - idle_us;
+	left.tv_sec = (time_t)(idle_us / USEC_PER_SEC);
+	left.tv_usec = (suseconds_t)(idle_us % USEC_PER_SEC);
+	if (event_add(run->idle_timer, &left) < 0)
+		stop_run(run, AGENT_ERROR_RESOURCE_LIMIT, run->kill_grace_ms);
+}
+
+static void start_timers(AgentRun *run)
+{
+	struct event_base *base = worker_base(run->runner->worker);
+	const struct timeval *tv;
+	struct timeval own;
+
+	if (run->total_ms > 0) {
+		run->total_timer = event_new(base, -1, 0, on_total, run);
+		tv = worker_timeout(run->runner->worker, run->total_ms, &own);
+		if (!run->total_timer || event_add(run->total_timer, tv) < 0)
+			stop_run(run, AGENT_ERROR_RESOURCE_LIMIT, run->kill_grace_ms);
+	}
+	if (run->idle_ms > 0 && !run->ended) {
+		run->idle_timer = event_new(base, -1, 0, on_idle, run);
+		if (!run->idle_timer)
+			stop_run(run, AGENT_ERROR_RESOURCE_LIMIT, run->kill_grace_ms);
+		else
+			arm_idle(run, run->idle_ms);
+	}
+}
+
+/* ---- Messages from main ---- */
+
+static void deliver_start(MailboxItem *item, void *receiver)
+{
+	AgentRun *run = container_of(item, AgentRun, item);
+	Runner *r = run->runner;
+	const Backend *backend = run->backend_run->backend;
+
+	(void)receiver;
+	list_append(&r->runs, &run->node);
+	run->started_us = run->idle_since_us = clock_monotonic_us();
+	run->backend_run->worker = r->worker;
+	run->backend_run->on_event = on_event;
+	run->backend_run->userdata = run;
+	backend->start(run->backend_run);
+	if (run->ended)
+		return;
+	if (!run->ended)
+		start_timers(run);
+	if (!run->ended && r->paused)
+		backend->pause(run->backend_run);
+}
+
+static void deliver_free(MailboxItem *item, void *receiver)
+{
+	(void)receiver;
+	agent_run_free(container_of(item, AgentRun, item));
+}
+
+typedef struct StopMessage {
+	MailboxItem item;
+	AgentRun *run;
+	AgentStop stop;
+} StopMessage;
+
+static void deliver_stop(MailboxItem *item, void *receiver)
+{
+	StopMessage *m = container_of(item, StopMessage, item);
+
+	(void)receiver;
+	stop_run(m->run, m->stop.code, m->stop.kill_grace_ms);
+	free(m);
+}
+
+typedef struct SendMessage {
+	MailboxItem item;
+	AgentRun *run;
+	RunnerOnSent on_sent;
+	void *userdata;
+	ssize_t queued;
+	bool eof;
+	size_t len;
+	char bytes[];
+} SendMessage;
+
+/* On main. */
+static void deliver_sent(MailboxItem *item, void *receiver)
+{
+	SendMessage *m = container_of(item, SendMessage, item);
+
+	(void)receiver;
+	m->on_sent(m->queued, m->userdata);
+	free(m);
+}
+
+static void deliver_send(MailboxItem *item, void *receiver)
+{
+	SendMessage *m = container_of(item, SendMessage, item);
+	AgentRun *run = m->run;
+	const Backend *backend = run->backend_run->backend;
+
+	(void)receiver;
+	if (run->ended || !backend->send)
+		m->queued = -EPIPE;
+	else
+		m->queued = backend->send(run->backend_run, m->bytes, m->len, m->eof);
+	m->item.deliver = deliver_sent;
+	mailbox_post(run->runner->main, &m->item);
+}
+
+static void deliver_wish(MailboxItem *item, void *receiver)
+{
+	Runner *r = container_of(item, Runner, wish_item);
+
+	(void)receiver;
+	atomic_store(&r->wish_posted, false);
+	if (atomic_load(&r->pause_wish))
+		pause_runs(r);
+	else
+		resume_runs(r);
+}
+
+static void wish(Runner *r, bool pause)
+{
+	atomic_store(&r->pause_wish, pause);
+	if (!atomic_exchange(&r->wish_posted, true))
+		worker_post(r->worker, &r->wish_item);
+}
+
+void runner_pause(Runner *r)
+{
+	wish(r, true);
+}
+
+void runner_resume(Runner *r)
+{
+	wish(r, false);
+}
+
+void runner_start(Runner *r, AgentRun *run)
+{
+	run->runner = r;
+	run->item.deliver = deliver_start;
+	r->load++;
+	worker_post(r->worker, &run->item);
+}
+
+void runner_free_run(Runner *r, AgentRun *run)
+{
+	run->item.deliver = deliver_free;
+	r->load--;
+	worker_post(r->worker, &run->item);
+}
+
+int runner_stop_run(Runner *r, AgentRun *run, AgentStop stop)
+{
+	StopMessage *m = malloc(sizeof(*m));
+
+	if (!m)
+		return -ENOMEM;
+	*m = (StopMessage){ .item.deliver = deliver_stop, .run = run, .stop = stop };
+	worker_post(r->worker, &m->item);
+	return 0;
+}
+
+int runner_send(Runner *r, AgentRun *run, const char *bytes, size_t len, bool eof,
+	RunnerOnSent on_sent, void *userdata)
+{
+	SendMessage *m = malloc(sizeof(*m) + len);
+
+	if (!m)
+		return -ENOMEM;
+	*m = (SendMessage){
+		.item.deliver = deliver_send,
+		.run = run,
+		.on_sent = on_sent,
+		.userdata = userdata,
+		.eof = eof,
+		.len = len,
+	};
+	if (len > 0)
+		memcpy(m->bytes, bytes, len);
+	worker_post(r->worker, &m->item);
+	return 0;
+}
+
+size_t runner_load(const Runner *r)
+{
+	return r->load;
+}
+
+/* ---- The worker's hooks ---- */
+
+static int on_worker_start(Worker *w, void *userdata)
+{
+	Runner *r = userdata;
+	int error = reaper_client_new(worker_base(w), TAKE_FD(r->reaper_fd), &r->reaper);
+
+	if (error == 0)
+		worker_set_reaper(w, r->reaper);
+	return error;
+}
+
+static void stop_lost(Runner *r)
+{
+	r->output_lost = false;
+	list_foreach_safe (node, &r->runs) {
+		AgentRun *run = container_of(node, AgentRun, node);
+
+		if (run->out_of_memory)
+			stop_run(run, AGENT_ERROR_RESOURCE_LIMIT, run->kill_grace_ms);
+	}
+}
+
+static void on_worker_turn(Worker *w, void *userdata)
+{
+	Runner *r = userdata;
+
+	(void)w;
+	if (r->output_lost)
+		stop_lost(r);
+	emitter_flush(&r->emitter);
+}
+
+static void on_worker_stop(Worker *w, void *userdata)
+{
+	Runner *r = userdata;
+
+	(void)w;
+	emitter_flush(&r->emitter);
+	while (!list_empty(&r->runs))
+		agent_run_free(container_of(r->runs.next, AgentRun, node));
+	reaper_client_free(r->reaper);
+	r->reaper = NULL;
+}
+
+int runner_new(unsigned index, Committer *committer, Mailbox *main, int reaper_fd, Runner **ret)
+{
+	_cleanup_close_ int fd = reaper_fd;
+	Runner *r = calloc(1, sizeof(*r));
+	WorkerHooks hooks = {
+		.on_start = on_worker_start,
+		.on_turn = on_worker_turn,
+		.on_stop = on_worker_stop,
+		.userdata = r,
+	};
+	int error;
+
+	if (!r)
+		return -ENOMEM;
+	r->main = main;
+	r->reaper_fd = TAKE_FD(fd);
+	r->wish_item.deliver = deliver_wish;
+	list_init(&r->runs);
+	emitter_init(&r->emitter, committer);
+	error = worker_new(index, &hooks, &r->worker);
+	if (error == 0)
+		error = worker_start(r->worker);
+	if (error < 0) {
+		runner_free(r);
+		return error;
+	}
+	*ret = r;
+	return 0;
+}
+
+void runner_stop(Runner *r)
+{
+	if (r)
+		worker_stop(r->worker);
+}
+
+void runner_free(Runner *r)
+{
+	if (!r)
+		return;
+	worker_free(r->worker);
+	emitter_done(&r->emitter);
+	if (r->reaper_fd >= 0)
+		close(r->reaper_fd);
+	free(r);
+}

@@ -1,0 +1,242 @@
+#include "daemon/agent/scheduler.h"
+
+#include <errno.h>
+#include <string.h>
+
+static Agent *queued_agent(const HeapNode *n)
+{
+	return container_of(n, Agent, queue_node);
+}
+
+static bool agent_before(const HeapNode *x, const HeapNode *y)
+{
+	const Agent *a = queued_agent(x), *b = queued_agent(y);
+
+	return a->priority != b->priority ? a->priority > b->priority : a->seq < b->seq;
+}
+
+static Group *ready_group(const HeapNode *n)
+{
+	return container_of(n, Group, ready_node);
+}
+
+static bool group_before(const HeapNode *x, const HeapNode *y)
+{
+	return agent_before(heap_top(&ready_group(x)->queue), heap_top(&ready_group(y)->queue));
+}
+
+static Group *find_group(const Scheduler *s, const char *name)
+{
+	list_foreach (node, &s->groups) {
+		Group *g = container_of(node, Group, node);
+
+		if (strcmp(g->name, name) == 0)
+			return g;
+	}
+	return NULL;
+}
+
+static int get_group(Scheduler *s, const char *name, Group **ret)
+{
+	size_t len = strlen(name);
+	Group *g = find_group(s, name);
+
+	if (!g) {
+		g = calloc(1, sizeof(*g) + len + 1);
+		if (!g)
+			return -ENOMEM;
+		memcpy(g->name, name, len);
+		g->max_running = UINT32_MAX;
+		heap_init(&g->queue, agent_before);
+		heap_node_init(&g->ready_node);
+		list_append(&s->groups, &g->node);
+	}
+	*ret = g;
+	return 0;
+}
+
+static void free_group(Group *g)
+{
+	list_remove(&g->node);
+	heap_done(&g->queue);
+	free(g);
+}
+
+static void free_if_unused(Scheduler *s, Group *g)
+{
+	if (g->configured || g->running > 0 || g->spawning > 0 || g->queue.n > 0)
+		return;
+	heap_remove(&s->ready, &g->ready_node);
+	free_group(g);
+}
+
+/* Puts the group where its first agent belongs, or takes it out. Room was reserved by get_group's caller. */
+static int settle(Scheduler *s, Group *g)
+{
+	bool ready = g->queue.n > 0 && g->running < g->max_running;
+
+	if (!ready)
+		heap_remove(&s->ready, &g->ready_node);
+	else if (heap_node_in(&g->ready_node))
+		heap_update(&s->ready, &g->ready_node);
+	else
+		return heap_add(&s->ready, &g->ready_node);
+	return 0;
+}
+
+int scheduler_init(Scheduler *s, const Config *config)
+{
+	*s = (Scheduler){ 0 };
+	list_init(&s->groups);
+	heap_init(&s->ready, group_before);
+	return scheduler_configure(s, config);
+}
+
+void scheduler_done(Scheduler *s)
+{
+	if (!s->groups.next)
+		return;
+	list_foreach_safe (node, &s->groups)
+		free_group(container_of(node, Group, node));
+	heap_done(&s->ready);
+}
+
+int scheduler_configure(Scheduler *s, const Config *config)
+{
+	int r = 0;
+
+	s->max_running = config->max_running;
+	s->max_queued = config->max_queued;
+	list_foreach (node, &s->groups) {
+		Group *g = container_of(node, Group, node);
+
+		g->max_running = UINT32_MAX;
+		g->configured = false;
+	}
+	for (size_t i = 0; r == 0 && i < config->n_groups; i++) {
+		Group *g;
+
+		r = get_group(s, config->groups[i].name, &g);
+		if (r == 0) {
+			g->max_running = config->groups[i].max_running;
+			g->configured = true;
+		}
+	}
+	list_foreach_safe (node, &s->groups) {
+		Group *g = container_of(node, Group, node);
+
+		if (r == 0)
+			r = settle(s, g);
+		free_if_unused(s, g);
+	}
+	return r;
+}
+
+bool scheduler_has_room(const Scheduler *s, const char *group)
+{
+	const Group *g = find_group(s, group);
+	uint64_t taken = (uint64_t)s->running + s->spawning;
+	bool starts_at_once = taken + s->queued < s->max_running;
+
+	if (g && (uint64_t)g->running + g->spawning + g->queue.n >= g->max_running)
+		starts_at_once = false;
+	if (starts_at_once)
+		return true;
+	/* Of those on their way to the log, some will find a place at once. */
+	return s->queued + (taken > s->max_running ? taken - s->max_running : 0) < s->max_queued;
+}
+
+int scheduler_join(Scheduler *s, Agent *a, const char *group)
+{
+	int r = get_group(s, group, &a->group);
+
+	if (r < 0)
+		return r;
+	/* From here on nothing that concerns it can fail for want of memory. */
+	r = heap_reserve(&a->group->queue, a->group->queue.n + a->group->spawning + 1);
+	if (r < 0) {
+		free_if_unused(s, a->group);
+		a->group = NULL;
+		return r;
+	}
+	a->group->spawning++;
+	a->spawning = true;
+	s->spawning++;
+	return 0;
+}
+
+static void end_spawning(Scheduler *s, Agent *a)
+{
+	if (!a->spawning)
+		return;
+	a->spawning = false;
+	a->group->spawning--;
+	s->spawning--;
+}
+
+int scheduler_enqueue(Scheduler *s, Agent *a)
+{
+	int r;
+
+	end_spawning(s, a);
+	r = heap_add(&a->group->queue, &a->queue_node);
+	if (r < 0)
+		return r;
+	s->queued++;
+	return settle(s, a->group);
+}
+
+Agent *scheduler_next(Scheduler *s)
+{
+	HeapNode *top = heap_top(&s->ready);
+	Group *g;
+	Agent *a;
+
+	if (!top || s->running >= s->max_running)
+		return NULL;
+	g = ready_group(top);
+	a = queued_agent(heap_top(&g->queue));
+	/* Out first: the order of groups is by their first agents. */
+	heap_remove(&s->ready, &g->ready_node);
+	heap_remove(&g->queue, &a->queue_node);
+	s->queued--;
+	s->running++;
+	g->running++;
+	a->starting = true;
+	if (settle(s, g) < 0)
+		return a; /* the heap had room for the group a moment ago */
+	return a;
+}
+
+static void stop_running(Scheduler *s, Agent *a)
+{
+	s->running--;
+	a->group->running--;
+	a->starting = false;
+}
+
+void scheduler_yield(Scheduler *s, Agent *a)
+{
+	stop_running(s, a);
+}
+
+void scheduler_leave(Scheduler *s, Agent *a)
+{
+	Group *g = a->group;
+
+	if (!g)
+		return;
+	if (a->spawning) {
+		end_spawning(s, a);
+	} else if (heap_node_in(&a->queue_node)) {
+		heap_remove(&s->ready, &g->ready_node);
+		heap_remove(&g->queue, &a->queue_node);
+		s->queued--;
+	} else {
+		stop_running(s, a);
+	}
+	a->group = NULL;
+	/* Cannot fail for want of memory: the group was in the heap, or the heap has shrunk since. */
+	if (settle(s, g) == 0)
+		free_if_unused(s, g);
+}

@@ -1,0 +1,108 @@
+/* The AgentProtocol: what a kind of agent has to do to be one.
+ *
+ * A backend takes part twice. On the main thread it looks at the options of a spawn (check) and makes
+ * a run out of an accepted one (run_new), which is then handed to a worker. On the worker's thread the
+ * run is started, and speaks through on_event: START once, PARTIAL_OUTPUT any number of times, then
+ * exactly one of DONE and ERROR, after which it is silent for ever and waits to be freed.
+ *
+ * A backend never blocks, never sees the registry, the log or a client, and adds no time-outs of its
+ * own: total and idle time are its runner's, who cancels it.
+ *
+ * Thread: each function says. */
+#pragma once
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/protocol.h"
+#include "common/rpc-error.h"
+#include "common/uuid.h"
+
+typedef struct Worker Worker;
+typedef struct BackendRun BackendRun;
+typedef struct Backend Backend;
+
+typedef enum BackendEventType {
+	BACKEND_START,
+	BACKEND_PARTIAL_OUTPUT,
+	BACKEND_DONE,
+	BACKEND_ERROR,
+} BackendEventType;
+
+/* Lent for the duration of the call. */
+typedef struct BackendEvent {
+	BackendEventType type;
+
+	/* START: the program's process, 0 where there is none. */
+	int64_t pid;
+
+	/* PARTIAL_OUTPUT: raw bytes. The backend sees to it that no border cuts a character in two and that
+	 * no chunk is above PROTOCOL_MAX_CHUNK_BYTES (mock excepted). */
+	Channel channel;
+	const char *chunk;
+	size_t chunk_len;
+
+	/* ERROR */
+	AgentErrorCode code;
+	const char *message;
+
+	/* DONE, ERROR: further members of the event as JSON text, each led by a comma
+	 * (`,"exit_code":3`); NULL or "" for none. */
+	const char *details;
+} BackendEvent;
+
+/* May not free the run. */
+typedef void (*BackendOnEvent)(const BackendEvent *event, void *userdata);
+
+/* What an accepted spawn says. Lent for the duration of run_new(). */
+typedef struct BackendSpec {
+	Uuid agent_id;
+	uint32_t attempt;
+	const char *prompt;
+	size_t prompt_len;
+	json_object *options; /* checked, defaults filled in */
+	uint32_t kill_grace_ms;
+} BackendSpec;
+
+/* The common head of every run; a backend embeds it first in a struct of its own. */
+struct BackendRun {
+	const Backend *backend;
+	/* Filled in by the runner before start(). */
+	Worker *worker;
+	BackendOnEvent on_event;
+	void *userdata;
+};
+
+struct Backend {
+	const char *name; /* as in protocol_backend_find(), whose table has been checked already */
+
+	/* Main. What the table of options cannot say. NULL: nothing. 0; -EINVAL with *reterr; -ENOMEM. */
+	int (*check)(json_object *options, RpcError *reterr);
+	/* Main. *ret owns whatever it needs of the spec. -errno. */
+	int (*run_new)(const BackendSpec *spec, BackendRun **ret);
+
+	/* Worker, all that follow. start() may call on_event already, and reports failure by an ERROR event;
+	 * never both. */
+	void (*start)(BackendRun *run);
+	/* Asks it to end, `kill_grace_ms` being how long a program has between SIGTERM and SIGKILL: DONE or ERROR follows, soon or late.
+	 * Asked again, a shorter grace shortens it. */
+	void (*cancel)(BackendRun *run, uint32_t kill_grace_ms);
+	/* Takes no more intake until resume(): a pipe is not read, a timer is held. No event but DONE and ERROR
+	 * comes meanwhile. */
+	void (*pause)(BackendRun *run);
+	void (*resume)(BackendRun *run);
+	/* Bytes for its standard input; `eof` closes it afterwards. Returns how many bytes are queued now, or
+	 * -EPIPE (takes no input, or no more), -ENOBUFS (above PROTOCOL_MAX_INPUT_BYTES; nothing was
+	 * taken), -ENOMEM. NULL: it takes none. */
+	ssize_t (*send)(BackendRun *run, const char *bytes, size_t len, bool eof);
+	/* Any thread, if it was never started; else the worker, after DONE or ERROR, or when the daemon ends at once. Bears NULL. */
+	void (*free)(BackendRun *run);
+};
+
+extern const Backend backend_mock;
+extern const Backend backend_exec;
+
+/* NULL if there is none of that name. */
+const Backend *backend_find(const char *name);

@@ -1,0 +1,261 @@
+#include "daemon/backend/exec-env.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/jsonx.h"
+
+#define SECRET_MAX_BYTES (64U * 1024)
+#define DEFAULT_PATH     "/usr/local/bin:/usr/bin:/bin"
+
+/* What the base consists of, in order; NULL: not there. The same for every program. */
+static const char *const base_names[] = { "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG",
+	"LC_ALL", "TMPDIR" };
+static char *base_values[ARRAY_SIZE(base_names)];
+
+static const char *from_passwd(const char *name, const struct passwd *user)
+{
+	if (strcmp(name, "PATH") == 0)
+		return DEFAULT_PATH;
+	if (!user)
+		return NULL;
+	if (strcmp(name, "HOME") == 0)
+		return user->pw_dir;
+	if (strcmp(name, "USER") == 0 || strcmp(name, "LOGNAME") == 0)
+		return user->pw_name;
+	return strcmp(name, "SHELL") == 0 ? user->pw_shell : NULL;
+}
+
+static void make_base(void)
+{
+	char text[4096];
+	struct passwd entry, *user = NULL;
+	if (getpwuid_r(getuid(), &entry, text, sizeof(text), &user) != 0)
+		user = NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(base_names); i++) {
+		const char *value = getenv(base_names[i]);
+		if (!value || value[0] == '\0')
+			value = from_passwd(base_names[i], user);
+		base_values[i] = value ? strdup(value) : NULL;
+	}
+}
+
+static int set(ExecEnv *e, const char *name, const char *value)
+{
+	/* There is room: exec_env_init() has counted. */
+	if (asprintf(&e->vars[e->n], "%s=%s", name, value) < 0) {
+		e->vars[e->n] = NULL;
+		return -ENOMEM;
+	}
+	e->n++;
+	return 0;
+}
+
+static bool has(json_object *map, const char *name)
+{
+	return map && json_object_object_get_ex(map, name, NULL);
+}
+
+static int set_base(ExecEnv *e, json_object *env, json_object *env_from)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	(void)pthread_once(&once, make_base);
+	for (size_t i = 0; i < ARRAY_SIZE(base_names); i++) {
+		const char *name = base_names[i];
+		if (!base_values[i] || has(env, name) || has(env_from, name))
+			continue;
+		int r = set(e, name, base_values[i]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int set_given(ExecEnv *e, json_object *env, json_object *env_from)
+{
+	if (!env)
+		return 0;
+	struct json_object_iterator at = json_object_iter_begin(env);
+	struct json_object_iterator end = json_object_iter_end(env);
+	for (; !json_object_iter_equal(&at, &end); json_object_iter_next(&at)) {
+		const char *name = json_object_iter_peek_name(&at);
+		if (strcmp(name, EXEC_ENV_AGENT_ID) == 0 || has(env_from, name))
+			continue;
+		int r = set(e, name, json_object_get_string(json_object_iter_peek_value(&at)));
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+const char *exec_env_source(const char *source, bool *ret_credential)
+{
+	static const char credential[] = "credential:", file[] = "file:";
+	*ret_credential = strncmp(source, credential, sizeof(credential) - 1) == 0;
+	if (*ret_credential)
+		return source + sizeof(credential) - 1;
+	return strncmp(source, file, sizeof(file) - 1) == 0 ? source + sizeof(file) - 1 : NULL;
+}
+
+static int add_secret(ExecEnv *e, const char *name, const char *source)
+{
+	ExecSecret *s = &e->secrets[e->n_secrets++];
+	s->name = strdup(name);
+	s->source = strdup(source);
+	if (!s->name || !s->source)
+		return -ENOMEM;
+
+	bool credential;
+	const char *path = exec_env_source(source, &credential);
+	const char *dir = getenv("CREDENTIALS_DIRECTORY");
+	if (!path || (credential && !dir))
+		return 0;
+	int n = credential ? asprintf(&s->path, "%s/%s", dir, path)
+			   : asprintf(&s->path, "%s", path);
+	if (n < 0)
+		s->path = NULL;
+	return n < 0 ? -ENOMEM : 0;
+}
+
+static int add_secrets(ExecEnv *e, json_object *env_from)
+{
+	if (!env_from)
+		return 0;
+	struct json_object_iterator at = json_object_iter_begin(env_from);
+	struct json_object_iterator end = json_object_iter_end(env_from);
+	for (; !json_object_iter_equal(&at, &end); json_object_iter_next(&at)) {
+		const char *name = json_object_iter_peek_name(&at);
+		if (strcmp(name, EXEC_ENV_AGENT_ID) == 0)
+			continue;
+		int r = add_secret(
+			e, name, json_object_get_string(json_object_iter_peek_value(&at)));
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int exec_env_init(ExecEnv *e, const char *agent_id, json_object *options)
+{
+	json_object *env = jsonx_get(options, "env", json_type_object);
+	json_object *env_from = jsonx_get(options, "env_from", json_type_object);
+	size_t n_env = env ? (size_t)json_object_object_length(env) : 0;
+	size_t n_secrets = env_from ? (size_t)json_object_object_length(env_from) : 0;
+
+	*e = (ExecEnv){ 0 };
+	e->vars = calloc(ARRAY_SIZE(base_names) + n_env + n_secrets + 2, sizeof(*e->vars));
+	e->secrets = calloc(n_secrets + 1, sizeof(*e->secrets));
+	if (!e->vars || !e->secrets)
+		return -ENOMEM;
+
+	/* First, so that the reaper finds it soon. */
+	int r = set(e, EXEC_ENV_AGENT_ID, agent_id);
+	if (r >= 0)
+		r = set_base(e, env, env_from);
+	if (r >= 0)
+		r = set_given(e, env, env_from);
+	if (r >= 0)
+		r = add_secrets(e, env_from);
+	return r;
+}
+
+void exec_env_done(ExecEnv *e)
+{
+	for (size_t i = 0; i < e->n; i++) {
+		explicit_bzero(e->vars[i], strlen(e->vars[i]));
+		free(e->vars[i]);
+	}
+	free(e->vars);
+	for (size_t i = 0; i < e->n_secrets; i++) {
+		free(e->secrets[i].name);
+		free(e->secrets[i].source);
+		free(e->secrets[i].path);
+	}
+	free(e->secrets);
+	*e = (ExecEnv){ 0 };
+}
+
+/* Only a regular file: opening or reading anything else might take for ever. One byte more than
+ * is allowed is read, to see that there is none. */
+static ssize_t read_secret(const char *path, char *out)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return -errno;
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+
+	size_t len = 0;
+	while (len < SECRET_MAX_BYTES + 1) {
+		ssize_t n = read(fd, out + len, SECRET_MAX_BYTES + 1 - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	if (len > SECRET_MAX_BYTES)
+		return -EFBIG;
+	if (memchr(out, '\0', len))
+		return -EBADMSG;
+	if (len > 0 && out[len - 1] == '\n')
+		len--;
+	return (ssize_t)len;
+}
+
+static int resolve_one(ExecEnv *e, const ExecSecret *s, char *text)
+{
+	if (!s->path)
+		return -ENOENT;
+	ssize_t n = read_secret(s->path, text);
+	if (n < 0)
+		return (int)n;
+	text[n] = '\0';
+	return set(e, s->name, text);
+}
+
+static const char *explain(const ExecSecret *s, int error)
+{
+	if (!s->path)
+		return "the daemon was given no credentials";
+	switch (error) {
+	case -EINVAL:
+		return "not a regular file";
+	case -EFBIG:
+		return "longer than 64 KiB";
+	case -EBADMSG:
+		return "a NUL byte in it";
+	default:
+		return strerrordesc_np(-error);
+	}
+}
+
+int exec_env_resolve(ExecEnv *e, Buf *why)
+{
+	if (e->n_secrets == 0)
+		return 0;
+	char *text = malloc(SECRET_MAX_BYTES + 2);
+	int r = text ? 0 : -ENOMEM;
+	for (size_t i = 0; r >= 0 && i < e->n_secrets; i++) {
+		const ExecSecret *s = &e->secrets[i];
+		r = resolve_one(e, s, text);
+		if (r < 0 && (buf_printf(why, "cannot read %s from %s: %s", s->name, s->source,
+				      explain(s, r)) < 0 ||
+				     buf_terminate(why) < 0))
+			buf_done(why);
+	}
+	if (text)
+		explicit_bzero(text, SECRET_MAX_BYTES + 2);
+	free(text);
+	return r;
+}

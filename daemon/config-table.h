@@ -1,0 +1,54 @@
+/* The table of keys: what the configuration may hold. Files, the command line, --print-config, --help and
+ * reloads all go by it.
+ *
+ * Owns nothing: constant. Thread: any. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum ConfigType {
+	CONFIG_TYPE_TEXT,    /* char *, NULL when unset, as is */
+	CONFIG_TYPE_PATH,    /* char *, absolute */
+	CONFIG_TYPE_SOCKET,  /* char *, absolute, short enough for a sockaddr_un */
+	CONFIG_TYPE_COUNT,   /* uint32_t */
+	CONFIG_TYPE_MODE,    /* uint32_t, octal */
+	CONFIG_TYPE_SIZE,    /* uint64_t, bytes */
+	CONFIG_TYPE_TIME_US, /* uint64_t */
+	CONFIG_TYPE_TIME_MS, /* uint32_t */
+	CONFIG_TYPE_LOG_LEVEL,
+	CONFIG_TYPE_DURABILITY,
+	CONFIG_TYPE_ROLE,
+} ConfigType;
+
+typedef struct ConfigKey {
+	const char *section;
+	const char *name;
+	const char *doc; /* one sentence */
+	const char *
+		default_doc; /* what holds where a number cannot say it; NULL: default_value does */
+	ConfigType type;
+	size_t offset;          /* into Config; of config_table_group_key() into ConfigGroup */
+	uint64_t default_value; /* in the unit of the field; texts begin as NULL */
+	uint64_t min, max;      /* counts, sizes and times, in the unit of the field */
+	bool reloadable;
+} ConfigKey;
+
+/* All keys of the sections without names, sections together. */
+const ConfigKey *config_table_keys(size_t *ret_n);
+/* The one key of [group NAME]. */
+const ConfigKey *config_table_group_key(void);
+/* NULL: there is none. */
+const ConfigKey *config_table_find(const char *section, const char *name);
+/* In whatever section it stands. */
+const ConfigKey *config_table_find_any(const char *name);
+bool config_table_has_section(const char *section);
+
+/* The names nearest to a misspelt one; NULL if nothing is near. */
+const char *config_table_nearest(const char *section, const char *name);
+const char *config_table_nearest_section(const char *section);
+const char *config_table_nearest_any(const char *name);
+/* Whether `name` could be a slip for `candidate`; '-' and '_' count as the same. Returns how far
+ * apart they are, or SIZE_MAX. */
+size_t config_table_distance(const char *name, const char *candidate);

@@ -1,0 +1,82 @@
+/* What conn.c (a connection's life, and its input) and conn-write.c (its output, and its end)
+ * share.
+ *
+ * Thread: main. */
+#pragma once
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "common/line-buffer.h"
+#include "common/list.h"
+#include "daemon/control/conn.h"
+#include "daemon/control/hangup.h"
+
+/* How much, and how long, is read and forgotten of a client that was told that its line is too
+ * long. If its connection were closed while it writes, it would never read the answer. */
+#define CONN_LINGER_BYTES (64U * 1024 * 1024)
+#define CONN_LINGER_US    2000000U
+
+typedef enum ConnState {
+	CONN_OPEN,
+	CONN_FINISHING, /* to be closed once the reply buffer is written */
+	CONN_LINGERING, /* all was written: reads past what the client still sends */
+	CONN_CLOSED,    /* to be freed at the end of the turn */
+} ConnState;
+
+struct ConnServer {
+	struct event_base *base;
+	ConnHooks hooks;
+	size_t max_line_bytes;
+	Hangup *hangup;
+	ListNode conns;
+	ListNode dirty; /* of those that conn_server_flush() has to look at */
+	uint32_t n_conns;
+};
+
+struct Conn {
+	ConnServer *server;
+	ListNode node;
+	ListNode dirty_node;
+	int fd;
+	Peer peer;
+	ConnState state;
+	bool reading;       /* read_event is added */
+	bool blocked;       /* the socket is full: write_event is added */
+	bool eof;           /* its read side has ended */
+	bool deaf;          /* it hears nothing any more: what would be written is dropped */
+	bool held;          /* the output is another thread's */
+	bool lines_wait;    /* in the line buffer, for is_full() to end */
+	bool hangup_is_set; /* in server->hangup */
+	uint32_t pending;
+	struct event read_event;
+	struct event write_event;
+	LineBuffer in;
+	Buf out;
+	size_t out_sent; /* bytes of `out` that were written */
+	uint64_t linger_until_us;
+	uint64_t lingered_bytes;
+	const ConnStream *stream;
+	void *stream_userdata;
+	void *data;
+};
+
+static inline size_t conn_out_waiting(const Conn *c)
+{
+	return c->out.len - c->out_sent;
+}
+
+/* There is enough to do for this client: nothing more is taken from it. */
+static inline bool conn_is_full(const Conn *c)
+{
+	return c->pending >= CONN_MAX_PENDING || conn_out_waiting(c) >= CONN_MAX_OUT_BYTES;
+}
+
+/* Adds the read event or removes it, as things stand. */
+void conn_update_reading(Conn *c);
+/* Whoever has gone reads no reply: drops them, and the stream. */
+void conn_become_deaf(Conn *c);
+/* Now: to be called where nothing of it is used any more. */
+void conn_destroy(Conn *c);
+
+void conn_on_writable(evutil_socket_t fd, short what, void *userdata);

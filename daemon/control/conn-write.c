@@ -1,0 +1,284 @@
+/* The output of connections, and their end. */
+#include "daemon/control/conn-internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+
+/* What an idle connection keeps of its reply buffer. */
+#define OUT_KEEP_BYTES 4096
+
+/* What was written is moved out of the way only when it is this much. */
+#define OUT_SENT_BYTES (64U * 1024)
+
+/* A client that lingers and says nothing for so long is let go. */
+static const struct timeval linger_idle = { .tv_sec = 1 };
+
+Buf *conn_out(Conn *c)
+{
+	return &c->out;
+}
+
+void conn_kick(Conn *c)
+{
+	if (list_empty(&c->dirty_node))
+		list_append(&c->server->dirty, &c->dirty_node);
+}
+
+int conn_put_rest(Conn *c, const char *rest, size_t len)
+{
+	int r = buf_reserve(&c->out, len);
+
+	if (r < 0)
+		return r;
+	if (len == 0)
+		return 0;
+	memmove(c->out.data + c->out_sent + len, c->out.data + c->out_sent, conn_out_waiting(c));
+	memcpy(c->out.data + c->out_sent, rest, len);
+	c->out.len += len;
+	conn_kick(c);
+	return 0;
+}
+
+void conn_set_stream(Conn *c, const ConnStream *s, void *userdata)
+{
+	c->stream = s;
+	c->stream_userdata = userdata;
+	conn_kick(c);
+}
+
+void *conn_stream_userdata(const Conn *c, const ConnStream *s)
+{
+	return c->stream == s ? c->stream_userdata : NULL;
+}
+
+void conn_hold_output(Conn *c, bool hold)
+{
+	c->held = hold;
+	conn_kick(c);
+}
+
+static void close_stream(Conn *c)
+{
+	const ConnStream *stream = c->stream;
+
+	c->stream = NULL;
+	if (stream)
+		stream->closed(c, c->stream_userdata);
+}
+
+/* Whoever holds the output is made to fail, so that it comes back. */
+static void interrupt_holder(Conn *c)
+{
+	(void)shutdown(c->fd, SHUT_RDWR);
+}
+
+static void set_blocked(Conn *c, bool blocked)
+{
+	if (c->blocked == blocked)
+		return;
+	c->blocked = blocked;
+	if (!blocked)
+		event_del(&c->write_event);
+	else if (event_add(&c->write_event, NULL) < 0)
+		conn_close(c);
+}
+
+static void drop_out(Conn *c)
+{
+	c->out_sent = 0;
+	buf_clear(&c->out, OUT_KEEP_BYTES);
+}
+
+void conn_become_deaf(Conn *c)
+{
+	c->deaf = true;
+	drop_out(c);
+	set_blocked(c, false);
+	if (c->held)
+		interrupt_holder(c);
+	else
+		close_stream(c);
+	conn_kick(c);
+}
+
+void conn_on_writable(evutil_socket_t fd, short what, void *userdata)
+{
+	Conn *c = userdata;
+
+	(void)fd;
+	(void)what;
+	c->blocked = false;
+	conn_kick(c);
+}
+
+void conn_destroy(Conn *c)
+{
+	ConnServer *s = c->server;
+
+	c->state = CONN_CLOSED;
+	event_del(&c->read_event);
+	event_del(&c->write_event);
+	close_stream(c);
+	s->hooks.on_closed(c, s->hooks.userdata);
+	if (c->hangup_is_set)
+		hangup_forget(s->hangup, c->fd);
+	close(c->fd);
+	list_remove(&c->node);
+	list_remove(&c->dirty_node);
+	s->n_conns--;
+	line_buffer_done(&c->in);
+	buf_done(&c->out);
+	free(c);
+}
+
+/* 0: all is written; -EAGAIN: the socket is full; other -errno. */
+static int send_out(Conn *c)
+{
+	size_t waiting = conn_out_waiting(c);
+	ssize_t n;
+
+	if (waiting == 0)
+		return 0;
+	do
+		n = send(c->fd, c->out.data + c->out_sent, waiting, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	c->out_sent += (size_t)n;
+	if ((size_t)n == waiting) {
+		drop_out(c);
+		return 0;
+	}
+	/* Each byte is moved once at the most: what stays is not more than what goes. */
+	if (c->out_sent >= OUT_SENT_BYTES && c->out_sent >= conn_out_waiting(c)) {
+		buf_consume(&c->out, c->out_sent);
+		c->out_sent = 0;
+	}
+	return -EAGAIN;
+}
+
+static int pump(Conn *c)
+{
+	int r;
+
+	if (!c->stream || c->state != CONN_OPEN)
+		return 0;
+	r = c->stream->pump(c, c->stream_userdata);
+	if (r > 0)
+		conn_kick(c);
+	return r;
+}
+
+static void write_some(Conn *c)
+{
+	int r;
+
+	if (c->deaf)
+		drop_out(c);
+	if (c->held || c->blocked)
+		return;
+	if (c->deaf) {
+		close_stream(c);
+		return;
+	}
+	r = send_out(c);
+	if (r == 0)
+		r = pump(c);
+	/* What the pump has put there, a notification or the rest of a line, needs no turn of
+	 * its own. */
+	if (r >= 0 && !c->held)
+		r = send_out(c);
+	if (r == -EAGAIN)
+		set_blocked(c, true);
+	else if (r < 0)
+		conn_become_deaf(c);
+}
+
+/* The client has said all that it wanted to say, and has got (or will not get) all that it
+ * wanted to hear. */
+static bool is_done(const Conn *c)
+{
+	if (!c->eof || c->lines_wait)
+		return false;
+	return c->deaf || (c->pending == 0 && conn_out_waiting(c) == 0 && !c->stream);
+}
+
+/* All was written of one that is to be closed. */
+static void linger(Conn *c)
+{
+	line_buffer_done(&c->in);
+	if (c->eof || c->deaf || shutdown(c->fd, SHUT_WR) < 0 ||
+		event_add(&c->read_event, &linger_idle) < 0) {
+		c->state = CONN_CLOSED;
+		return;
+	}
+	c->state = CONN_LINGERING;
+	c->linger_until_us = clock_monotonic_us() + CONN_LINGER_US;
+}
+
+static void watch_for_hangup(Conn *c)
+{
+	if (!c->eof || c->hangup_is_set)
+		return;
+	c->hangup_is_set = hangup_watch(c->server->hangup, c->fd, c) == 0;
+	/* Out of memory: better too soon than never. */
+	if (!c->hangup_is_set)
+		conn_close(c);
+}
+
+/* What is to be freed is another thread's to write to. */
+static void wait_for_holder(Conn *c)
+{
+	conn_update_reading(c);
+	set_blocked(c, false);
+	interrupt_holder(c);
+}
+
+static void flush_conn(Conn *c)
+{
+	if (c->state == CONN_OPEN || c->state == CONN_FINISHING)
+		write_some(c);
+	if (c->state == CONN_FINISHING && conn_out_waiting(c) == 0 && !c->held)
+		linger(c);
+	else if (c->state == CONN_OPEN && is_done(c))
+		c->state = CONN_CLOSED;
+	if (conn_out_waiting(c) > CONN_HARD_OUT_BYTES && c->state != CONN_CLOSED) {
+		log_warning(
+			"a client of uid %u is disconnected: it has not read %zu bytes of replies",
+			(unsigned)c->peer.uid, conn_out_waiting(c));
+		c->state = CONN_CLOSED;
+	}
+	if (c->state == CONN_OPEN) {
+		conn_update_reading(c);
+		watch_for_hangup(c);
+	}
+	if (c->state == CONN_CLOSED && !c->held)
+		conn_destroy(c);
+	else if (c->state == CONN_CLOSED)
+		wait_for_holder(c);
+}
+
+bool conn_server_flush(ConnServer *s)
+{
+	ListNode now;
+
+	if (list_empty(&s->dirty))
+		return false;
+	/* Moved to a list of its own: whoever is kicked meanwhile waits for the next turn. */
+	now = s->dirty;
+	now.next->prev = now.prev->next = &now;
+	list_init(&s->dirty);
+	while (!list_empty(&now)) {
+		Conn *c = container_of(now.next, Conn, dirty_node);
+
+		list_remove(&c->dirty_node);
+		flush_conn(c);
+	}
+	return !list_empty(&s->dirty);
+}

@@ -1,0 +1,269 @@
+#include "daemon/control/conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "daemon/control/conn-internal.h"
+
+/* What one client may send in one turn, so that it does not starve the others. */
+#define READ_BYTES_PER_TURN (128U * 1024)
+
+static void on_hangup(void *item)
+{
+	Conn *c = item;
+
+	conn_become_deaf(c);
+	conn_kick(c);
+}
+
+int conn_server_new(struct event_base *base, const ConnHooks *hooks, uint64_t max_request_bytes,
+	ConnServer **ret)
+{
+	ConnServer *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	s->base = base;
+	s->hooks = *hooks;
+	s->max_line_bytes = max_request_bytes;
+	list_init(&s->conns);
+	list_init(&s->dirty);
+	r = hangup_new(base, on_hangup, &s->hangup);
+	if (r < 0) {
+		free(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+void conn_server_free(ConnServer *s)
+{
+	if (!s)
+		return;
+	while (!list_empty(&s->conns))
+		conn_destroy(container_of(s->conns.next, Conn, node));
+	hangup_free(s->hangup);
+	free(s);
+}
+
+uint32_t conn_server_count(const ConnServer *s)
+{
+	return s->n_conns;
+}
+
+void conn_server_set_max_request_bytes(ConnServer *s, uint64_t max_request_bytes)
+{
+	s->max_line_bytes = max_request_bytes;
+	list_foreach (node, &s->conns)
+		container_of(node, Conn, node)->in.max_line_bytes = max_request_bytes;
+}
+
+static void hand_out_lines(Conn *c)
+{
+	const ConnHooks *hooks = &c->server->hooks;
+
+	c->lines_wait = false;
+	while (c->state == CONN_OPEN) {
+		const char *line;
+		size_t len;
+		int r;
+
+		if (conn_is_full(c)) {
+			c->lines_wait = true;
+			return;
+		}
+		r = line_buffer_next(&c->in, &line, &len);
+		if (r == 0)
+			return;
+		if (r < 0) {
+			hooks->on_line_too_long(c, hooks->userdata);
+			return;
+		}
+		hooks->on_line(c, line, len, hooks->userdata);
+	}
+}
+
+/* A last line that nobody ended is a line all the same. */
+static void end_last_line(Conn *c)
+{
+	size_t n;
+	char *space;
+
+	c->eof = true;
+	if (line_buffer_pending(&c->in) == 0)
+		return;
+	space = line_buffer_space(&c->in, &n);
+	if (!space) {
+		conn_close(c);
+		return;
+	}
+	*space = '\n';
+	line_buffer_commit(&c->in, 1);
+}
+
+/* 1: there may be more. 0: that was all for now, or for ever. */
+static int read_once(Conn *c, size_t *total)
+{
+	size_t room;
+	char *space = line_buffer_space(&c->in, &room);
+	ssize_t n;
+
+	if (!space) {
+		log_error("a client is disconnected: out of memory");
+		conn_close(c);
+		return 0;
+	}
+	n = recv(c->fd, space, room, MSG_DONTWAIT);
+	if (n > 0) {
+		line_buffer_commit(&c->in, (size_t)n);
+		*total += (size_t)n;
+		return (size_t)n == room;
+	}
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	/* An error here is that of a client which is gone for good: ECONNRESET, if it left
+	 * replies unread. */
+	if (n < 0)
+		conn_become_deaf(c);
+	end_last_line(c);
+	return 0;
+}
+
+static void forget_input(Conn *c)
+{
+	char bytes[16384];
+	ssize_t n = 0;
+
+	for (size_t total = 0; total < READ_BYTES_PER_TURN; total += (size_t)n) {
+		n = recv(c->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+		if (n <= 0)
+			break;
+		c->lingered_bytes += (size_t)n;
+	}
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		conn_close(c);
+	else if (c->lingered_bytes > CONN_LINGER_BYTES || clock_monotonic_us() > c->linger_until_us)
+		conn_close(c);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *userdata)
+{
+	Conn *c = userdata;
+	size_t total = 0;
+
+	(void)fd;
+	if (c->state == CONN_LINGERING) {
+		if (what & EV_TIMEOUT)
+			conn_close(c);
+		else
+			forget_input(c);
+		return;
+	}
+	/* Those that had to wait first. */
+	hand_out_lines(c);
+	if (c->state == CONN_OPEN && c->reading && !conn_is_full(c)) {
+		while (total < READ_BYTES_PER_TURN && read_once(c, &total) > 0)
+			;
+		hand_out_lines(c);
+	}
+	conn_update_reading(c);
+	conn_kick(c);
+}
+
+void conn_update_reading(Conn *c)
+{
+	bool wanted = c->state == CONN_OPEN && !c->eof && !conn_is_full(c);
+
+	if (wanted && !c->reading) {
+		c->reading = event_add(&c->read_event, NULL) == 0;
+		if (!c->reading)
+			conn_close(c);
+	} else if (!wanted && c->reading) {
+		event_del(&c->read_event);
+		c->reading = false;
+	}
+	if (c->lines_wait && c->state == CONN_OPEN && !conn_is_full(c))
+		event_active(&c->read_event, EV_READ, 1);
+}
+
+int conn_new(ConnServer *s, int fd, const Peer *peer, Conn **ret)
+{
+	Conn *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->server = s;
+	c->fd = fd;
+	c->peer = *peer;
+	list_init(&c->dirty_node);
+	line_buffer_init(&c->in, s->max_line_bytes);
+	if (event_assign(&c->read_event, s->base, fd, EV_READ | EV_PERSIST, on_readable, c) < 0 ||
+		event_assign(&c->write_event, s->base, fd, EV_WRITE, conn_on_writable, c) < 0 ||
+		event_add(&c->read_event, NULL) < 0) {
+		free(c);
+		return -ENOMEM;
+	}
+	c->reading = true;
+	list_append(&s->conns, &c->node);
+	s->n_conns++;
+	*ret = c;
+	return 0;
+}
+
+int conn_fd(const Conn *c)
+{
+	return c->fd;
+}
+
+const Peer *conn_peer(const Conn *c)
+{
+	return &c->peer;
+}
+
+void conn_set_data(Conn *c, void *data)
+{
+	c->data = data;
+}
+
+void *conn_data(const Conn *c)
+{
+	return c->data;
+}
+
+void conn_pending_add(Conn *c, uint32_t weight)
+{
+	c->pending += weight;
+}
+
+void conn_pending_drop(Conn *c, uint32_t weight)
+{
+	c->pending -= weight;
+	conn_kick(c);
+}
+
+bool conn_is_closing(const Conn *c)
+{
+	return c->state != CONN_OPEN || c->deaf;
+}
+
+void conn_close_after_flush(Conn *c)
+{
+	if (c->state != CONN_OPEN)
+		return;
+	c->state = CONN_FINISHING;
+	conn_update_reading(c);
+	conn_kick(c);
+}
+
+void conn_close(Conn *c)
+{
+	c->state = CONN_CLOSED;
+	event_del(&c->read_event);
+	c->reading = false;
+	conn_kick(c);
+}

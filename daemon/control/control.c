@@ -1,0 +1,107 @@
+#include "daemon/control/control.h"
+
+#include <errno.h>
+
+#include "common/clock.h"
+#include "daemon/control/agent-call.h"
+#include "daemon/control/hub.h"
+
+static const RpcMethod methods[_METHOD_MAX] = {
+	[METHOD_DAEMON_STATUS] = method_daemon_status,
+	[METHOD_AGENT_SPAWN] = method_agent_spawn,
+	[METHOD_AGENT_GET] = method_agent_get,
+	[METHOD_AGENT_LIST] = method_agent_list,
+	[METHOD_AGENT_OUTPUT] = method_agent_output,
+	[METHOD_AGENT_SEND] = method_agent_send,
+	[METHOD_AGENT_CANCEL] = method_agent_cancel,
+	[METHOD_AGENT_WAIT] = method_agent_wait,
+	[METHOD_EVENTS_SUBSCRIBE] = method_events_subscribe,
+	[METHOD_EVENTS_UNSUBSCRIBE] = method_events_unsubscribe,
+	[METHOD_EVENTS_READ] = method_events_read,
+	[METHOD_EVENTS_STATS] = method_events_stats,
+};
+
+int control_new(const ControlStart *start, Control **ret)
+{
+	Control *c = calloc(1, sizeof(*c));
+	ConnHooks hooks;
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	c->base = start->base;
+	c->config = start->config;
+	c->log = start->log;
+	c->reader = start->reader;
+	c->orchestrator = start->orchestrator;
+	c->instance_id = start->instance_id;
+	c->started_us = clock_monotonic_us();
+	list_init(&c->calls);
+	r = rpc_new(methods, c, start->config->max_batch, &c->rpc);
+	if (r == 0)
+		r = hub_new(c, &c->hub);
+	if (r == 0) {
+		hooks = rpc_conn_hooks(c->rpc);
+		r = conn_server_new(c->base, &hooks, start->config->max_request_bytes, &c->conns);
+	}
+	if (r < 0) {
+		control_free(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+void control_free(Control *c)
+{
+	if (!c)
+		return;
+	conn_server_free(c->conns);
+	/* Their clients have gone; answering them frees the requests. */
+	while (!list_empty(&c->calls)) {
+		AgentCall *call = container_of(c->calls.next, AgentCall, node);
+
+		if (call->request)
+			request_fail(TAKE_PTR(call->request), -ECONNRESET);
+		agent_call_free(call);
+	}
+	hub_free(c->hub);
+	rpc_free(c->rpc);
+	free(c);
+}
+
+void control_configure(Control *c, const Config *config)
+{
+	c->config = config;
+	conn_server_set_max_request_bytes(c->conns, config->max_request_bytes);
+	rpc_set_max_batch(c->rpc, config->max_batch);
+}
+
+void control_accepted(Control *c, Agent *a)
+{
+	hub_accepted(c->hub, a);
+}
+
+void control_batch(Control *c, const Batch *batch)
+{
+	hub_batch(c->hub, batch);
+}
+
+bool control_end_turn(Control *c)
+{
+	return conn_server_flush(c->conns);
+}
+
+void control_reply(Request *req, Buf *result, int error)
+{
+	if (error < 0)
+		request_fail(req, error);
+	else
+		request_result(req, result->data, result->len);
+}
+
+void control_not_found_error(RpcError *e, const char *id)
+{
+	rpc_error_set(e, RPC_NOT_FOUND, "no agent %.64s", id);
+	rpc_error_add_string(e, "agent_id", id);
+}

@@ -1,0 +1,64 @@
+/* Main's half of everything about clients: the methods, and what they need of the rest of the daemon.
+ *
+ * Thread: main. */
+#pragma once
+
+#include "daemon/agent/orchestrator.h"
+#include "daemon/config.h"
+#include "daemon/control/conn.h"
+#include "daemon/control/rpc.h"
+
+typedef struct Hub Hub;
+
+typedef struct Control {
+	struct event_base *base;
+	const Config *config; /* lent */
+	EventLog *log;
+	Reader *reader;
+	Orchestrator *orchestrator;
+	Rpc *rpc;
+	ConnServer *conns;
+	Hub *hub;
+	ListNode calls; /* AgentCalls that wait for something */
+	Uuid instance_id;
+	uint64_t started_us; /* monotonic */
+} Control;
+
+typedef struct ControlStart {
+	struct event_base *base; /* lent, as all of these */
+	const Config *config;
+	EventLog *log;
+	Reader *reader;
+	Orchestrator *orchestrator;
+	Uuid instance_id;
+} ControlStart;
+
+int control_new(const ControlStart *start, Control **ret) _must_check_;
+/* Bears NULL. */
+void control_free(Control *c);
+void control_configure(Control *c, const Config *config);
+
+/* From the orchestrator's hooks and the log's. */
+void control_accepted(Control *c, Agent *a);
+void control_batch(Control *c, const Batch *batch);
+/* At the end of each turn of the main loop. True: there is more to write at once. */
+bool control_end_turn(Control *c);
+
+/* Answers with what was written (lent), or with internal_error if that failed. */
+void control_reply(Request *req, Buf *result, int error);
+/* not_found for an id that names no agent. */
+void control_not_found_error(RpcError *e, const char *id);
+
+/* The methods, in method-*.c. */
+void method_daemon_status(Request *req, json_object *params, void *userdata);
+void method_agent_spawn(Request *req, json_object *params, void *userdata);
+void method_agent_get(Request *req, json_object *params, void *userdata);
+void method_agent_list(Request *req, json_object *params, void *userdata);
+void method_agent_output(Request *req, json_object *params, void *userdata);
+void method_agent_send(Request *req, json_object *params, void *userdata);
+void method_agent_cancel(Request *req, json_object *params, void *userdata);
+void method_agent_wait(Request *req, json_object *params, void *userdata);
+void method_events_subscribe(Request *req, json_object *params, void *userdata);
+void method_events_unsubscribe(Request *req, json_object *params, void *userdata);
+void method_events_read(Request *req, json_object *params, void *userdata);
+void method_events_stats(Request *req, json_object *params, void *userdata);

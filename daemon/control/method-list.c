@@ -1,0 +1,230 @@
+/* agent.list: what is in memory and what the catalog has, as one list; where both know an agent, memory wins. */
+#include <errno.h>
+#include <string.h>
+
+#include "common/jsonx.h"
+#include "daemon/control/agent-view.h"
+#include "daemon/control/control.h"
+#include "daemon/control/filter.h"
+
+#define FINAL_STATES \
+	(1U << AGENT_STATE_COMPLETED | 1U << AGENT_STATE_FAILED | 1U << AGENT_STATE_CANCELLED)
+
+/* An entry of the list, as text in ListJob.text. */
+typedef struct Entry {
+	uint64_t seq;
+	size_t offset, len;
+} Entry;
+
+typedef struct ListJob {
+	ReaderJob job;
+	Request *request;
+	json_object *params; /* one reference: strings of the query are lent from it */
+	Filter *filter;      /* correlation_id and labels */
+	CatalogQuery query;
+	CatalogLabel *labels;
+	uint32_t limit;
+	Buf text;
+	Entry *entries;  /* newest first; room for twice limit + 1 */
+	size_t n_memory; /* of them from memory */
+	size_t n;
+	int error;
+} ListJob;
+
+static void job_free(ListJob *j)
+{
+	filter_free(j->filter);
+	json_object_put(j->params);
+	free(j->labels);
+	free(j->entries);
+	buf_done(&j->text);
+	free(j);
+}
+
+static uint32_t read_states(json_object *params)
+{
+	json_object *states = jsonx_get(params, "state", json_type_array);
+	uint32_t mask = 0;
+
+	for (size_t i = 0; states && i < json_object_array_length(states); i++) {
+		int state = agent_state_from_string(
+			json_object_get_string(json_object_array_get_idx(states, i)));
+
+		if (state >= 0)
+			mask |= 1U << state;
+	}
+	return mask;
+}
+
+static int read_query(ListJob *j)
+{
+	CatalogQuery *q = &j->query;
+
+	j->limit = (uint32_t)jsonx_get_uint(j->params, "limit", 0);
+	q->before = jsonx_get_uint(j->params, "before", 0);
+	q->limit = j->limit + 1;
+	q->states = read_states(j->params);
+	q->correlation_id = jsonx_get_string(j->params, "correlation_id", NULL);
+	q->backend = jsonx_get_string(j->params, "backend", NULL);
+	q->group = jsonx_get_string(j->params, "group", NULL);
+	j->entries = malloc(2 * ((size_t)j->limit + 1) * sizeof(*j->entries));
+	j->labels = calloc(j->filter->n_labels + 1, sizeof(*j->labels));
+	if (!j->entries || !j->labels)
+		return -ENOMEM;
+	for (size_t i = 0; i < j->filter->n_labels; i++)
+		j->labels[i] = (CatalogLabel){
+			.key = j->filter->labels[i].name,
+			.value = j->filter->labels[i].value,
+		};
+	q->labels = j->labels;
+	q->n_labels = j->filter->n_labels;
+	return 0;
+}
+
+static int add_entry(ListJob *j, const CatalogRow *row, int32_t pid)
+{
+	size_t offset = j->text.len;
+	JsonWriter w;
+	int r;
+
+	jw_init(&w, &j->text);
+	agent_view_write_entry(&w, row, pid);
+	r = jw_finish(&w);
+	if (r < 0) {
+		j->text.len = offset;
+		return r;
+	}
+	j->entries[j->n++] = (Entry){
+		.seq = row->seq,
+		.offset = offset,
+		.len = j->text.len - offset,
+	};
+	return 0;
+}
+
+/* ---- Memory ---- */
+
+static bool matches(const ListJob *j, const Agent *a)
+{
+	const CatalogQuery *q = &j->query;
+
+	if (q->before > 0 && a->seq >= q->before)
+		return false;
+	if (q->states != 0 && !(q->states & (1U << a->state)))
+		return false;
+	if (q->backend && strcmp(q->backend, a->backend->name) != 0)
+		return false;
+	if (q->group && strcmp(q->group, a->group_name) != 0)
+		return false;
+	return filter_wants_agent(j->filter, a);
+}
+
+static int list_memory(ListJob *j, const Registry *registry)
+{
+	for (const ListNode *node = registry->by_seq.prev; node != &registry->by_seq;
+		node = node->prev) {
+		const Agent *a = container_of(node, Agent, by_seq);
+		CatalogRow row;
+		int r;
+
+		if (j->n > j->limit)
+			break;
+		if (!matches(j, a))
+			continue;
+		row = agent_row(a);
+		if (!row.spec) {
+			row.spec = a->list_spec;
+			row.spec_len = a->list_spec_len;
+		}
+		r = add_entry(j, &row, a->pid);
+		if (r < 0)
+			return r;
+	}
+	j->n_memory = j->n;
+	return 0;
+}
+
+/* ---- The catalog ---- */
+
+static int on_row(const CatalogRow *row, void *userdata)
+{
+	ListJob *j = userdata;
+
+	for (size_t i = 0; i < j->n_memory; i++)
+		if (j->entries[i].seq == row->seq)
+			return 0;
+	return add_entry(j, row, 0);
+}
+
+static int newest_first(const void *a, const void *b)
+{
+	const Entry *x = a, *y = b;
+
+	return x->seq > y->seq ? -1 : x->seq < y->seq;
+}
+
+static bool list_run(ReaderJob *job, Reader *reader)
+{
+	ListJob *j = container_of(job, ListJob, job);
+	CatalogQuery q = j->query;
+
+	/* Whoever lives is in memory, and what the catalog says of them is old. */
+	q.states = q.states == 0 ? FINAL_STATES : q.states & FINAL_STATES;
+	if (q.states != 0)
+		j->error = catalog_list(reader_catalog(reader), &q, on_row, j);
+	qsort(j->entries, j->n, sizeof(*j->entries), newest_first);
+	return false;
+}
+
+static int write_result(const ListJob *j, Buf *result)
+{
+	size_t n = j->n < j->limit ? j->n : j->limit;
+	JsonWriter w;
+
+	jw_init(&w, result);
+	jw_object_begin(&w);
+	jw_key(&w, "agents");
+	jw_array_begin(&w);
+	for (size_t i = 0; i < n; i++)
+		jw_raw(&w, j->text.data + j->entries[i].offset, j->entries[i].len);
+	jw_array_end(&w);
+	if (j->n > n && n > 0)
+		jw_key_uint(&w, "next", j->entries[n - 1].seq);
+	jw_object_end(&w);
+	return jw_finish(&w);
+}
+
+static void list_done(ReaderJob *job)
+{
+	ListJob *j = container_of(job, ListJob, job);
+	_cleanup_buf_ Buf result = { 0 };
+
+	control_reply(j->request, &result, j->error < 0 ? j->error : write_result(j, &result));
+	job_free(j);
+}
+
+void method_agent_list(Request *req, json_object *params, void *userdata)
+{
+	Control *c = userdata;
+	ListJob *j = calloc(1, sizeof(*j));
+	int r = -ENOMEM;
+
+	if (j) {
+		j->job.run = list_run;
+		j->job.done = list_done;
+		j->request = req;
+		j->params = json_object_get(params);
+		r = filter_new(params, &j->filter);
+		if (r == 0)
+			r = read_query(j);
+		if (r == 0)
+			r = list_memory(j, orchestrator_registry(c->orchestrator));
+	}
+	if (r < 0) {
+		request_fail(req, r);
+		if (j)
+			job_free(j);
+		return;
+	}
+	reader_post(c->reader, &j->job);
+}

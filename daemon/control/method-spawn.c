@@ -1,0 +1,377 @@
+/* agent.spawn. */
+#include <errno.h>
+#include <string.h>
+
+#include "common/jsonx.h"
+#include "daemon/agent/spec-job.h"
+#include "daemon/control/agent-call.h"
+#include "daemon/control/hub.h"
+#include "daemon/control/subscription.h"
+
+/* A spawn on its way. */
+typedef struct Spawn {
+	AgentWaiter waiter;
+	ReaderJob job;
+	Control *control;
+	Request *request;
+	json_object *params; /* one reference; NULL once it is submitted */
+	bool follow;
+	Agent *agent; /* what was reserved, or (held) what is compared with */
+	Uuid id;
+	LogView view;
+	/* What the reader found about an id that was given. */
+	Buf spec;
+	uint64_t seq; /* 0: there is no such agent */
+	int error;
+} Spawn;
+
+static void spawn_free(Spawn *s)
+{
+	json_object_put(s->params);
+	buf_done(&s->spec);
+	free(s);
+}
+
+static void fail(Spawn *s, const RpcError *error)
+{
+	request_error(s->request, error);
+	spawn_free(s);
+}
+
+static void fail_internal(Spawn *s, int error)
+{
+	request_fail(s->request, error);
+	spawn_free(s);
+}
+
+/* ---- Parameters ---- */
+
+static int check_prompt(const Control *c, json_object *params, RpcError *e)
+{
+	size_t len = 0;
+
+	(void)jsonx_get_string(params, "prompt", &len);
+	if (len <= c->config->max_prompt_bytes)
+		return 0;
+	rpc_error_set(e, RPC_TOO_LARGE, "prompt is over its limit of %llu bytes",
+		(unsigned long long)c->config->max_prompt_bytes);
+	rpc_error_add_string(e, "param", "prompt");
+	rpc_error_add_uint(e, "limit", c->config->max_prompt_bytes);
+	return -EINVAL;
+}
+
+static int check_params(const Control *c, json_object *params, RpcError *e)
+{
+	const char *name = jsonx_get_string(params, "backend", NULL);
+	json_object *options = jsonx_get(params, "options", json_type_object);
+	const ProtocolBackend *described = protocol_backend_find(name);
+	const Backend *backend = backend_find(name);
+	int r = check_prompt(c, params, e);
+
+	if (r == 0)
+		r = schema_check(described->options, options, "options", e);
+	if (r == 0 && backend->check)
+		r = backend->check(options, e);
+	return r;
+}
+
+static int get_id(json_object *params, Uuid *ret, RpcError *e)
+{
+	size_t len;
+	const char *text = jsonx_get_string(params, "agent_id", &len);
+
+	if (!text)
+		return uuid_generate(ret);
+	if (uuid_parse(text, len, ret) == 0)
+		return 0;
+	rpc_error_set(e, RPC_INVALID_PARAMS, "agent_id must be a whole UUID");
+	rpc_error_add_string(e, "param", "agent_id");
+	return -EINVAL;
+}
+
+static int check_open(const Control *c, RpcError *e)
+{
+	if (orchestrator_is_stopping(c->orchestrator))
+		return rpc_error_set(e, RPC_SHUTTING_DOWN, "the daemon is being stopped");
+	if (eventlog_error(c->log) < 0)
+		return rpc_error_set(e, RPC_LOG_UNAVAILABLE, "the log cannot be written: %s",
+			strerror(-eventlog_error(c->log)));
+	return 0;
+}
+
+static int check_follow(Request *req, bool follow, RpcError *e)
+{
+	Conn *conn = request_conn(req);
+
+	if (follow && conn && subscription_of(conn))
+		return rpc_error_set(e, RPC_ALREADY_SUBSCRIBED,
+			"this connection has a subscription already, so it cannot follow the "
+			"agent");
+	return 0;
+}
+
+/* ---- Answers ---- */
+
+/* Subscribes the connection to the agent, from its AgentSpawned on. -ENOMEM. */
+static int follow(Spawn *s, uint64_t seq)
+{
+	Conn *conn = request_conn(s->request);
+	Subscription *subscription;
+	uint64_t *agents;
+	Filter *filter;
+	int r;
+
+	if (!conn || subscription_of(conn))
+		return 0;
+	agents = malloc(sizeof(*agents));
+	if (!agents)
+		return -ENOMEM;
+	agents[0] = seq;
+	filter = calloc(1, sizeof(*filter));
+	if (!filter) {
+		free(agents);
+		return -ENOMEM;
+	}
+	filter_set_agents(filter, agents, 1);
+	r = subscription_new(s->control, conn, filter, &subscription);
+	if (r < 0)
+		return r;
+	subscription->until_idle = true;
+	subscription->cursor = seq;
+	subscription->told_seq = seq - 1;
+	r = hub_add(s->control->hub, subscription);
+	if (r < 0)
+		subscription_free(subscription);
+	else
+		request_on_replied(s->request, subscription_on_replied, subscription);
+	return r;
+}
+
+static void succeed(Spawn *s, uint64_t seq, bool created)
+{
+	_cleanup_buf_ Buf result = { 0 };
+	char id[UUID_TEXT_LEN + 1];
+	JsonWriter w;
+	int r = s->follow ? follow(s, seq) : 0;
+
+	uuid_format(&s->id, id);
+	jw_init(&w, &result);
+	jw_object_begin(&w);
+	jw_key_string(&w, "agent_id", id, UUID_TEXT_LEN);
+	jw_key_uint(&w, "seq", seq);
+	jw_key_bool(&w, "created", created);
+	jw_object_end(&w);
+	control_reply(s->request, &result, r < 0 ? r : jw_finish(&w));
+	spawn_free(s);
+}
+
+static void fail_unavailable(Spawn *s)
+{
+	_cleanup_rpc_error_ RpcError error = { 0 };
+	int reason = eventlog_error(s->control->log);
+
+	rpc_error_set(&error, RPC_LOG_UNAVAILABLE, "the log cannot be written%s%s",
+		reason < 0 ? ": " : "", reason < 0 ? strerror(-reason) : "");
+	fail(s, &error);
+}
+
+static void on_logged(AgentWaiter *w, Agent *a, AgentChange change)
+{
+	Spawn *s = container_of(w, Spawn, waiter);
+
+	if (change == AGENT_ACCEPTED)
+		succeed(s, a->seq, true);
+	else
+		fail_unavailable(s);
+}
+
+static void submit(Spawn *s)
+{
+	int r;
+
+	s->waiter.changes = 1U << AGENT_ACCEPTED | 1U << AGENT_REJECTED;
+	s->waiter.on_change = on_logged;
+	r = orchestrator_submit(s->control->orchestrator, s->agent, s->params);
+	if (r < 0) {
+		orchestrator_withdraw(s->control->orchestrator, s->agent);
+		fail_internal(s, r);
+		return;
+	}
+	json_object_put(TAKE_PTR(s->params));
+	agent_add_waiter(s->agent, &s->waiter);
+}
+
+/* ---- An id that was given ---- */
+
+/* What a spawn says, without what the log adds to it. */
+static bool same_spawn(json_object *params, const Buf *spec)
+{
+	static const char *const added[] = { "seq", "time", "type", "uid", "agent_id" };
+	_cleanup_json_ json_object *logged = NULL;
+	JsonxError why;
+
+	if (jsonx_parse(spec->data, spec->len, &logged, &why) < 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(added); i++)
+		json_object_object_del(logged, added[i]);
+	json_object_object_del(params, "agent_id");
+	json_object_object_del(params, "follow");
+	return json_object_equal(params, logged) != 0;
+}
+
+static void compare(Spawn *s)
+{
+	_cleanup_rpc_error_ RpcError error = { 0 };
+	char id[UUID_TEXT_LEN + 1];
+
+	if (same_spawn(s->params, &s->spec)) {
+		succeed(s, s->seq, false);
+		return;
+	}
+	uuid_format(&s->id, id);
+	rpc_error_set(&error, RPC_ALREADY_EXISTS, "agent %s was spawned with other parameters", id);
+	rpc_error_add_string(&error, "agent_id", id);
+	fail(s, &error);
+}
+
+static int on_row(const CatalogRow *row, void *userdata)
+{
+	Spawn *s = userdata;
+
+	s->seq = row->seq;
+	return buf_append(&s->spec, row->spec, row->spec_len);
+}
+
+static bool look_up_run(ReaderJob *job, Reader *reader)
+{
+	Spawn *s = container_of(job, Spawn, job);
+
+	if (s->seq > 0)
+		s->error = spec_read(reader, &s->view, s->seq, &s->spec);
+	else
+		s->error = catalog_get_by_id(reader_catalog(reader), &s->id, on_row, s);
+	return false;
+}
+
+static void look_up_done(ReaderJob *job)
+{
+	Spawn *s = container_of(job, Spawn, job);
+	Agent *reserved = s->agent;
+
+	log_view_release(&s->view);
+	if (s->error == -ENOENT && reserved) {
+		submit(s);
+		return;
+	}
+	if (reserved)
+		orchestrator_withdraw(s->control->orchestrator, reserved);
+	if (s->error < 0)
+		fail_internal(s, s->error);
+	else
+		compare(s);
+}
+
+/* On the reader: in the catalog (the id is reserved meanwhile), or the spec of one that is in memory. */
+static void look_up(Spawn *s)
+{
+	s->view = eventlog_view(s->control->log);
+	s->job.run = look_up_run;
+	s->job.done = look_up_done;
+	reader_post(s->control->reader, &s->job);
+}
+
+static void on_other_known(AgentWaiter *w, Agent *a, AgentChange change);
+
+/* There is one of that id in memory. */
+static void meet(Spawn *s, Agent *a)
+{
+	int r;
+
+	if (a->spawning) {
+		s->waiter.changes = 1U << AGENT_ACCEPTED | 1U << AGENT_REJECTED;
+		s->waiter.on_change = on_other_known;
+		agent_add_waiter(a, &s->waiter);
+		return;
+	}
+	s->seq = a->seq;
+	if (!a->spec) {
+		look_up(s);
+		return;
+	}
+	r = buf_append(&s->spec, a->spec, a->spec_len);
+	if (r < 0)
+		fail_internal(s, r);
+	else
+		compare(s);
+}
+
+static void reserve(Spawn *s)
+{
+	_cleanup_rpc_error_ RpcError error = { 0 };
+	bool chosen = jsonx_get(s->params, "agent_id", json_type_string) != NULL;
+	int r = orchestrator_reserve(s->control->orchestrator, &s->id, s->params,
+		request_peer(s->request)->uid, &s->agent);
+
+	if (r == -ENOBUFS) {
+		rpc_error_set(&error, RPC_QUEUE_FULL, "%u agents are queued already",
+			s->control->config->max_queued);
+		rpc_error_add_uint(&error, "limit", s->control->config->max_queued);
+		fail(s, &error);
+	} else if (r < 0) {
+		fail_internal(s, r);
+	} else if (chosen) {
+		look_up(s);
+	} else {
+		submit(s);
+	}
+}
+
+static void begin(Spawn *s)
+{
+	Agent *a = registry_find(orchestrator_registry(s->control->orchestrator), &s->id);
+
+	if (a)
+		meet(s, a);
+	else
+		reserve(s);
+}
+
+static void on_other_known(AgentWaiter *w, Agent *a, AgentChange change)
+{
+	(void)a;
+	(void)change;
+	begin(container_of(w, Spawn, waiter));
+}
+
+void method_agent_spawn(Request *req, json_object *params, void *userdata)
+{
+	_cleanup_rpc_error_ RpcError error = { 0 };
+	Control *c = userdata;
+	bool wants_follow = jsonx_get_bool(params, "follow", false);
+	Uuid id;
+	Spawn *s;
+	int r = check_params(c, params, &error);
+
+	if (r == 0)
+		r = get_id(params, &id, &error);
+	if (r == 0)
+		r = check_follow(req, wants_follow, &error);
+	if (r == 0)
+		r = check_open(c, &error);
+	if (r == -EINVAL) {
+		request_error(req, &error);
+		return;
+	}
+	s = r == 0 ? calloc(1, sizeof(*s)) : NULL;
+	if (!s) {
+		request_fail(req, r < 0 ? r : -ENOMEM);
+		return;
+	}
+	s->control = c;
+	s->request = req;
+	s->params = json_object_get(params);
+	s->follow = wants_follow;
+	s->id = id;
+	list_init(&s->waiter.node);
+	begin(s);
+}

@@ -1,0 +1,355 @@
+#include "daemon/control/request.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/list.h"
+#include "common/log.h"
+
+#define REPLY_HEAD "{\"jsonrpc\":\"2.0\",\"id\":"
+
+/* A batch whose members ask for much: above this, those with a result that is not small are
+ * refused it. */
+#define BATCH_MAX_BYTES   (16U * 1024 * 1024)
+#define BATCH_SMALL_BYTES (64U * 1024)
+
+/* How many results of some MiB may be under way for one connection, and how much of a long id
+ * counts as a request more. */
+#define HEAVY_WEIGHT    (CONN_MAX_PENDING / 8)
+#define ID_WEIGHT_BYTES 256
+
+struct Request {
+	ListNode node; /* of its connection's; once answered, of those that its batch holds back */
+	ReplyTo to;    /* `id` is the text at the end of this */
+	void (*on_replied)(Conn *c, void *userdata);
+	void *on_replied_data;
+	Peer peer;
+	MethodId method;
+	uint32_t weight;
+	char id[];
+};
+
+typedef struct RpcBatchSlot {
+	size_t offset, len; /* in the batch's text; len 0: no answer (yet) */
+} RpcBatchSlot;
+
+struct RpcBatch {
+	ListNode node;
+	ListNode held; /* requests whose on_replied waits */
+	Conn *conn;
+	Buf text;
+	uint32_t refs; /* requests that point here, and whoever begins them */
+	uint32_t owed; /* answers that have to come before it is put out, likewise */
+	bool failed;   /* out of memory: there is a hole in it */
+	bool put_out;
+	uint32_t n;
+	RpcBatchSlot slots[];
+};
+
+/* What hangs on a connection. */
+typedef struct ConnRequests {
+	ListNode requests;
+	ListNode batches;
+} ConnRequests;
+
+/* NULL: out of memory. */
+static ConnRequests *conn_requests(Conn *c)
+{
+	ConnRequests *all = conn_data(c);
+
+	if (all)
+		return all;
+	all = calloc(1, sizeof(*all));
+	if (!all)
+		return NULL;
+	list_init(&all->requests);
+	list_init(&all->batches);
+	conn_set_data(c, all);
+	return all;
+}
+
+static uint32_t weight_of(MethodId method, uint32_t id_len)
+{
+	uint32_t weight = 1 + id_len / ID_WEIGHT_BYTES;
+
+	if (method == METHOD_AGENT_OUTPUT || method == METHOD_AGENT_LIST ||
+		method == METHOD_EVENTS_READ)
+		weight += HEAVY_WEIGHT;
+	return weight;
+}
+
+int rpc_batch_new(Conn *c, uint32_t n, RpcBatch **ret)
+{
+	ConnRequests *all = conn_requests(c);
+	RpcBatch *b = calloc(1, sizeof(*b) + n * sizeof(b->slots[0]));
+
+	if (!all || !b) {
+		free(b);
+		return -ENOMEM;
+	}
+	list_init(&b->held);
+	list_append(&all->batches, &b->node);
+	b->conn = c;
+	b->n = n;
+	b->refs = b->owed = 1;
+	*ret = b;
+	return 0;
+}
+
+static void rpc_batch_unref(RpcBatch *b)
+{
+	if (--b->refs > 0)
+		return;
+	list_remove(&b->node);
+	buf_done(&b->text);
+	free(b);
+}
+
+/* `[…]\n`; nothing if nobody wanted an answer. */
+static int rpc_batch_write(const RpcBatch *b, Buf *out)
+{
+	size_t old_len = out->len;
+	int r = 0;
+
+	for (uint32_t i = 0; i < b->n && r == 0; i++) {
+		const RpcBatchSlot *slot = &b->slots[i];
+
+		if (slot->len == 0)
+			continue;
+		r = buf_append_char(out, out->len == old_len ? '[' : ',');
+		if (r == 0)
+			r = buf_append(out, b->text.data + slot->offset, slot->len);
+	}
+	if (r == 0 && out->len > old_len)
+		r = buf_append(out, "]\n", 2);
+	if (r < 0)
+		out->len = old_len;
+	return r;
+}
+
+/* An answer that cannot be given: the client must not wait for it. */
+static void give_up(Conn *c)
+{
+	log_error("a client is disconnected: no memory for a reply to it");
+	conn_close(c);
+}
+
+static void rpc_batch_put_out(RpcBatch *b)
+{
+	b->put_out = true;
+	if (b->conn && !conn_is_closing(b->conn)) {
+		if (b->failed || rpc_batch_write(b, conn_out(b->conn)) < 0)
+			give_up(b->conn);
+		else
+			conn_kick(b->conn);
+	}
+	buf_done(&b->text);
+	while (!list_empty(&b->held)) {
+		Request *req = container_of(b->held.next, Request, node);
+
+		list_remove(&req->node);
+		if (b->conn && !conn_is_closing(b->conn))
+			req->on_replied(b->conn, req->on_replied_data);
+		free(req);
+	}
+}
+
+/* One answer less is owed. */
+static void rpc_batch_count_down(RpcBatch *b)
+{
+	if (--b->owed == 0)
+		rpc_batch_put_out(b);
+}
+
+void rpc_batch_begun(RpcBatch *b)
+{
+	rpc_batch_count_down(b);
+	rpc_batch_unref(b);
+}
+
+int request_new(const ReplyTo *to, MethodId method, Request **ret)
+{
+	ConnRequests *all = conn_requests(to->conn);
+	Request *req = malloc(sizeof(*req) + to->id_len);
+
+	if (!all || !req) {
+		free(req);
+		return -ENOMEM;
+	}
+	req->to = *to;
+	req->to.id = req->id;
+	memcpy(req->id, to->id, to->id_len);
+	req->on_replied = NULL;
+	req->on_replied_data = NULL;
+	req->peer = *conn_peer(to->conn);
+	req->method = method;
+	req->weight = weight_of(method, to->id_len);
+	list_append(&all->requests, &req->node);
+	conn_pending_add(to->conn, req->weight);
+	if (to->batch) {
+		to->batch->refs++;
+		to->batch->owed += to->id_len > 0;
+	}
+	*ret = req;
+	return 0;
+}
+
+/* Exactly one of `result` and `error`. */
+static int write_reply(
+	Buf *b, const ReplyTo *to, const char *result, size_t len, const RpcError *error)
+{
+	size_t old_len = b->len;
+	int r = buf_append(b, REPLY_HEAD, sizeof(REPLY_HEAD) - 1);
+
+	if (r == 0)
+		r = buf_append(b, to->id, to->id_len);
+	if (r == 0 && error) {
+		r = buf_append_str(b, ",\"error\":");
+		if (r == 0)
+			r = rpc_error_write(error, b);
+	} else if (r == 0) {
+		r = buf_append_str(b, ",\"result\":");
+		if (r == 0)
+			r = buf_append(b, result, len);
+	}
+	if (r == 0)
+		r = to->batch ? buf_append_char(b, '}') : buf_append(b, "}\n", 2);
+	if (r < 0)
+		b->len = old_len;
+	return r;
+}
+
+static void reply(const ReplyTo *to, const char *result, size_t len, const RpcError *error)
+{
+	RpcBatch *b = to->batch;
+
+	if (!to->conn || conn_is_closing(to->conn) || to->id_len == 0)
+		return;
+	if (b) {
+		size_t offset = b->text.len;
+
+		if (write_reply(&b->text, to, result, len, error) < 0)
+			b->failed = true;
+		b->slots[to->index] = (RpcBatchSlot){ offset, b->text.len - offset };
+	} else if (write_reply(conn_out(to->conn), to, result, len, error) < 0) {
+		give_up(to->conn);
+	} else {
+		conn_kick(to->conn);
+	}
+}
+
+void reply_error(const ReplyTo *to, const RpcError *error)
+{
+	reply(to, NULL, 0, error);
+}
+
+/* What is left to do of a request whose reply is on its way; it is freed. */
+static void finish(Request *req)
+{
+	Conn *c = req->to.conn;
+	RpcBatch *b = req->to.batch;
+	bool owed = req->to.id_len > 0;
+	bool wants = c && req->on_replied && !conn_is_closing(c);
+
+	list_remove(&req->node);
+	if (c)
+		conn_pending_drop(c, req->weight);
+	if (wants && b && !b->put_out) {
+		list_append(&b->held, &req->node);
+	} else {
+		if (wants)
+			req->on_replied(c, req->on_replied_data);
+		free(req);
+	}
+	if (!b)
+		return;
+	if (owed)
+		rpc_batch_count_down(b);
+	rpc_batch_unref(b);
+}
+
+void request_result(Request *req, const char *result, size_t len)
+{
+	const RpcBatch *b = req->to.batch;
+
+	if (b && len > BATCH_SMALL_BYTES && b->text.len + len > BATCH_MAX_BYTES) {
+		_cleanup_rpc_error_ RpcError e = { 0 };
+
+		(void)rpc_error_set(&e, RPC_TOO_LARGE,
+			"the replies of this batch are too large together: ask for this alone");
+		rpc_error_add_uint(&e, "limit", BATCH_MAX_BYTES);
+		request_error(req, &e);
+		return;
+	}
+	reply(&req->to, result, len, NULL);
+	finish(req);
+}
+
+void request_error(Request *req, const RpcError *error)
+{
+	reply(&req->to, NULL, 0, error);
+	finish(req);
+}
+
+void request_fail(Request *req, int error)
+{
+	RpcError e = { 0 };
+
+	log_error("%s failed: %s", protocol_method(req->method)->name, strerror(-error));
+	(void)rpc_error_set(&e, RPC_INTERNAL_ERROR, "%s", strerror(-error));
+	request_error(req, &e);
+}
+
+void request_on_replied(Request *req, void (*on_replied)(Conn *c, void *userdata), void *userdata)
+{
+	req->on_replied = on_replied;
+	req->on_replied_data = userdata;
+}
+
+Conn *request_conn(const Request *req)
+{
+	Conn *c = req->to.conn;
+
+	return c && !conn_is_closing(c) ? c : NULL;
+}
+
+const Peer *request_peer(const Request *req)
+{
+	return &req->peer;
+}
+
+MethodId request_method(const Request *req)
+{
+	return req->method;
+}
+
+static void rpc_batch_conn_closed(RpcBatch *b)
+{
+	list_remove(&b->node);
+	b->conn = NULL;
+	while (!list_empty(&b->held)) {
+		Request *req = container_of(b->held.next, Request, node);
+
+		list_remove(&req->node);
+		free(req);
+	}
+}
+
+void requests_conn_closed(Conn *c)
+{
+	ConnRequests *all = conn_data(c);
+
+	if (!all)
+		return;
+	while (!list_empty(&all->requests)) {
+		Request *req = container_of(all->requests.next, Request, node);
+
+		list_remove(&req->node);
+		req->to.conn = NULL;
+	}
+	while (!list_empty(&all->batches))
+		rpc_batch_conn_closed(container_of(all->batches.next, RpcBatch, node));
+	free(all);
+	conn_set_data(c, NULL);
+}

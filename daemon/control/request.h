@@ -1,0 +1,36 @@
+/* Answers that are owed, and the way that they take: rpc's other half, its inside.
+ *
+ * Owns the requests of every connection, and its batches until their one line is put out.
+ *
+ * Thread: main. */
+#pragma once
+
+#include "daemon/control/rpc.h"
+
+typedef struct RpcBatch RpcBatch;
+
+/* Where an answer goes, and what it is called. */
+typedef struct ReplyTo {
+	Conn *conn;      /* NULL: the client has gone */
+	RpcBatch *batch; /* NULL: it stands alone */
+	uint32_t index;  /* in the batch */
+	uint32_t id_len;
+	const char *id; /* JSON text; id_len 0: a notification, nobody wants an answer */
+} ReplyTo;
+
+/* What a ReplyTo has for an id that could not be read. */
+#define REPLY_NULL_ID     "null"
+#define REPLY_NULL_ID_LEN 4
+
+/* Copies the id. -ENOMEM. */
+int request_new(const ReplyTo *to, MethodId method, Request **ret) _must_check_;
+/* An error where there is no Request. */
+void reply_error(const ReplyTo *to, const RpcError *error);
+
+/* For `n` answers at most. It is put out when those that are owed have come, but not before
+ * rpc_batch_begun(), which says that all of its members were begun. -ENOMEM. */
+int rpc_batch_new(Conn *c, uint32_t n, RpcBatch **ret) _must_check_;
+void rpc_batch_begun(RpcBatch *b);
+
+/* Forgets the connection: all of its requests outlive it. */
+void requests_conn_closed(Conn *c);

@@ -1,0 +1,578 @@
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+
+#include "common/clock.h"
+#include "common/fd.h"
+#include "common/log.h"
+#include "daemon/agent/recovery.h"
+#include "daemon/control/control.h"
+#include "daemon/control/listener.h"
+
+/* How long the last rows may take to get into the catalog; what does not is found again by the next start. */
+#define FLUSH_MS 5000
+
+/* Segments are looked at for their age this often. */
+#define PRUNE_S 60
+
+static const int stop_signals[] = { SIGTERM, SIGINT };
+
+struct Daemon {
+	const ConfigOptions *options;
+	Config *config;
+	Reaper reaper;
+	struct event_base *base;
+	Mailbox *mailbox;
+	struct event *mail_event, *reaper_event;
+	struct event *signal_events[ARRAY_SIZE(stop_signals)], *reload_event;
+	struct event *grace_timer, *watchdog_timer, *prune_timer;
+	struct timeval watchdog_interval;
+	EventLog *log;
+	Reader *reader;
+	Orchestrator *orchestrator;
+	Control *control;
+	Listener *listener;
+	Uuid instance_id;
+	bool stopping, finished;
+	int error;
+};
+
+/* ---- Places ---- */
+
+static int usual_state_dir(char **ret)
+{
+	const char *given = getenv("STATE_DIRECTORY"); /* systemd's; may be a list */
+	const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	int n;
+
+	if (given && *given)
+		n = asprintf(ret, "%.*s", (int)strcspn(given, ":"), given);
+	else if (geteuid() == 0)
+		n = asprintf(ret, "/var/lib/liongate");
+	else if (xdg && *xdg == '/')
+		n = asprintf(ret, "%s/liongate", xdg);
+	else if (home && *home == '/')
+		n = asprintf(ret, "%s/.local/state/liongate", home);
+	else
+		return -ENOENT;
+	return n < 0 ? -ENOMEM : 0;
+}
+
+int daemon_claim_state(const Config *config, char **ret_path, int *ret_lock_fd)
+{
+	_cleanup_free_ char *path = NULL, *lock_path = NULL;
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	if (config->state_dir)
+		r = (path = strdup(config->state_dir)) ? 0 : -ENOMEM;
+	else
+		r = usual_state_dir(&path);
+	if (r == 0)
+		r = dir_make(path, 0700);
+	if (r < 0) {
+		log_error("the state directory %s cannot be made: %s", path ? path : "",
+			strerror(-r));
+		return r;
+	}
+	if (asprintf(&lock_path, "%s/daemon.lock", path) < 0)
+		return -ENOMEM;
+	fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		r = -errno;
+		log_error("%s cannot be opened: %s", lock_path, strerror(errno));
+		return r;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		r = errno == EWOULDBLOCK ? -EBUSY : -errno;
+		log_error("another liongated is running with the state directory %s", path);
+		return r;
+	}
+	*ret_path = TAKE_PTR(path);
+	*ret_lock_fd = TAKE_FD(fd);
+	return 0;
+}
+
+unsigned daemon_workers(const Config *config)
+{
+	long cores;
+
+	if (config->workers > 0)
+		return config->workers;
+	cores = sysconf(_SC_NPROCESSORS_ONLN);
+	return cores > 0 ? (unsigned)cores : 1;
+}
+
+/* ---- What the parts say ---- */
+
+static void on_batch(const Batch *batch, void *userdata)
+{
+	Daemon *d = userdata;
+
+	orchestrator_apply(d->orchestrator, batch);
+	if (d->control)
+		control_batch(d->control, batch);
+}
+
+static void on_rejected(void *owner, int error, void *userdata)
+{
+	Daemon *d = userdata;
+
+	(void)error;
+	orchestrator_rejected(d->orchestrator, owner);
+}
+
+static void on_log_state(int error, void *userdata)
+{
+	Daemon *d = userdata;
+
+	orchestrator_log_state(d->orchestrator, error);
+}
+
+static void on_synced(uint64_t seq, void *userdata)
+{
+	Daemon *d = userdata;
+
+	(void)seq;
+	orchestrator_synced(d->orchestrator);
+}
+
+static void on_drained(void *userdata)
+{
+	Daemon *d = userdata;
+
+	orchestrator_drained(d->orchestrator);
+}
+
+static void on_accepted(Agent *a, void *userdata)
+{
+	Daemon *d = userdata;
+
+	control_accepted(d->control, a);
+}
+
+static void on_all_ended(void *userdata)
+{
+	Daemon *d = userdata;
+
+	d->finished = true;
+}
+
+static void on_mail(evutil_socket_t fd, short what, void *userdata)
+{
+	Daemon *d = userdata;
+
+	(void)fd;
+	(void)what;
+	mailbox_deliver(d->mailbox, d);
+}
+
+/* ---- Stopping, reloading, watchdog ---- */
+
+static void say_status(const Daemon *d)
+{
+	AgentCounts counts = orchestrator_counts(d->orchestrator);
+
+	sd_notifyf(0, "STATUS=%s%llu running, %llu queued, %u clients",
+		d->stopping ? "Stopping: " : "", (unsigned long long)counts.running,
+		(unsigned long long)counts.queued, conn_server_count(d->control->conns));
+}
+
+static void on_grace_over(evutil_socket_t fd, short what, void *userdata)
+{
+	Daemon *d = userdata;
+
+	(void)fd;
+	(void)what;
+	log_notice("the grace is over: what still runs is ended");
+	orchestrator_end_all(d->orchestrator, d->config->kill_grace_ms);
+}
+
+static void stop(Daemon *d, const char *reason)
+{
+	struct timeval grace = {
+		.tv_sec = (time_t)(d->config->stop_grace_us / USEC_PER_SEC),
+		.tv_usec = (suseconds_t)(d->config->stop_grace_us % USEC_PER_SEC),
+	};
+
+	if (d->stopping) {
+		log_notice("%s again: what still runs is killed", reason);
+		orchestrator_end_all(d->orchestrator, 0);
+		return;
+	}
+	log_notice("stopping: %s", reason);
+	d->stopping = true;
+	sd_notify(0, "STOPPING=1");
+	say_status(d);
+	if (orchestrator_drain(d->orchestrator, reason) < 0)
+		log_error("out of memory: DaemonStopping is not in the log");
+	if (evtimer_add(d->grace_timer, &grace) < 0)
+		orchestrator_end_all(d->orchestrator, d->config->kill_grace_ms);
+}
+
+static void on_stop_signal(evutil_socket_t signal, short what, void *userdata)
+{
+	(void)what;
+	stop(userdata, signal == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+/* Without the reaper no program can be started, waited for or ended. */
+static void on_reaper_died(evutil_socket_t fd, short what, void *userdata)
+{
+	Daemon *d = userdata;
+
+	(void)fd;
+	(void)what;
+	log_error("the reaper has died; the daemon stops, to be started anew");
+	event_del(d->reaper_event);
+	d->error = -ECHILD;
+	if (!d->stopping)
+		stop(d, "the reaper has died");
+	orchestrator_end_all(d->orchestrator, 0);
+}
+
+static void take_over(Daemon *d, Config *config)
+{
+	_cleanup_buf_ Buf changed = { 0 }, fixed = { 0 };
+
+	if (config_diff(d->config, config, &changed, &fixed) < 0) {
+		config_free(config);
+		return;
+	}
+	if (changed.len > 0)
+		log_notice("reloaded: %.*s", (int)changed.len, changed.data);
+	else
+		log_notice("reloaded: nothing has changed that can be taken over");
+	if (fixed.len > 0)
+		log_warning("only a restart takes over: %.*s", (int)fixed.len, fixed.data);
+	log_set_level(config->log_level);
+	if (orchestrator_configure(d->orchestrator, config) < 0)
+		log_error("out of memory: some limits are the old ones");
+	control_configure(d->control, config);
+	listener_set_config(d->listener, config);
+	eventlog_reload(d->log, config);
+	config_free(d->config);
+	d->config = config;
+}
+
+static void on_reload_signal(evutil_socket_t signal, short what, void *userdata)
+{
+	Daemon *d = userdata;
+	_cleanup_buf_ Buf errors = { 0 };
+	Config *config;
+	int r;
+
+	(void)signal;
+	(void)what;
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_monotonic_us());
+	r = config_load(d->options, &config, &errors);
+	if (r < 0)
+		log_error("not reloaded, the configuration stays as it was: %.*s", (int)errors.len,
+			errors.data);
+	else
+		take_over(d, config);
+	sd_notify(0, "READY=1");
+	say_status(d);
+}
+
+static void on_watchdog(evutil_socket_t fd, short what, void *userdata)
+{
+	Daemon *d = userdata;
+
+	(void)fd;
+	(void)what;
+	sd_notify(0, "WATCHDOG=1");
+	say_status(d);
+	if (evtimer_add(d->watchdog_timer, &d->watchdog_interval) < 0)
+		log_error("out of memory: the watchdog will bite");
+}
+
+static void on_prune(evutil_socket_t fd, short what, void *userdata)
+{
+	const struct timeval interval = { .tv_sec = PRUNE_S };
+	Daemon *d = userdata;
+
+	(void)fd;
+	(void)what;
+	orchestrator_synced(d->orchestrator);
+	if (evtimer_add(d->prune_timer, &interval) < 0)
+		log_error("out of memory: old segments stay");
+}
+
+/* ---- Starting ---- */
+
+static int make_base(Daemon *d)
+{
+	struct event_config *config = event_config_new();
+
+	if (!config)
+		return -ENOMEM;
+	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+	d->base = event_base_new_with_config(config);
+	event_config_free(config);
+	return d->base ? mailbox_new(&d->mailbox) : -ENOMEM;
+}
+
+static int make_events(Daemon *d)
+{
+	d->mail_event =
+		event_new(d->base, mailbox_fd(d->mailbox), EV_READ | EV_PERSIST, on_mail, d);
+	d->reaper_event =
+		event_new(d->base, d->reaper.alive_fd, EV_READ | EV_PERSIST, on_reaper_died, d);
+	d->reload_event = evsignal_new(d->base, SIGHUP, on_reload_signal, d);
+	d->grace_timer = evtimer_new(d->base, on_grace_over, d);
+	d->watchdog_timer = evtimer_new(d->base, on_watchdog, d);
+	d->prune_timer = evtimer_new(d->base, on_prune, d);
+	if (!d->mail_event || !d->reaper_event || !d->reload_event || !d->grace_timer ||
+		!d->watchdog_timer || !d->prune_timer)
+		return -ENOMEM;
+	for (size_t i = 0; i < ARRAY_SIZE(stop_signals); i++) {
+		d->signal_events[i] = evsignal_new(d->base, stop_signals[i], on_stop_signal, d);
+		if (!d->signal_events[i] || evsignal_add(d->signal_events[i], NULL) < 0)
+			return -ENOMEM;
+	}
+	return event_add(d->mail_event, NULL) < 0 || event_add(d->reaper_event, NULL) < 0 ||
+			       evsignal_add(d->reload_event, NULL) < 0
+		       ? -ENOMEM
+		       : 0;
+}
+
+/* The log, the catalog and the threads behind them. */
+static int start_log(Daemon *d, const char *state_dir, Registry *registry, uint64_t *ret_applied)
+{
+	EventLogHooks hooks = {
+		.on_batch = on_batch,
+		.on_rejected = on_rejected,
+		.on_state = on_log_state,
+		.on_synced = on_synced,
+		.on_drained = on_drained,
+		.userdata = d,
+	};
+	Catalog *catalog = NULL;
+	int r = eventlog_open(state_dir, d->config, &d->log);
+
+	if (r == 0)
+		r = recovery_run(state_dir, d->log, registry, &catalog, ret_applied);
+	if (r == 0)
+		r = eventlog_start(d->log, d->mailbox, &hooks);
+	if (r == 0)
+		r = reader_new(eventlog_dirfd(d->log), catalog, d->mailbox, &d->reader);
+	if (r < 0) {
+		log_error("the log in %s cannot be opened: %s", state_dir, strerror(-r));
+		if (catalog)
+			catalog_close(catalog);
+	}
+	return r;
+}
+
+static int start_agents(Daemon *d, Registry *registry, uint64_t applied)
+{
+	OrchestratorStart start = {
+		.config = d->config,
+		.log = d->log,
+		.reader = d->reader,
+		.main = d->mailbox,
+		.registry = registry,
+		.applied = applied,
+		.reaper_fds = d->reaper.line_fds,
+		.n_workers = (unsigned)d->reaper.n_lines,
+		.hooks = {
+			.on_accepted = on_accepted,
+			.on_all_ended = on_all_ended,
+			.userdata = d,
+		},
+	};
+	int r = orchestrator_new(&start, &d->orchestrator);
+
+	/* They belong to the runners now. */
+	for (size_t i = 0; i < d->reaper.n_lines; i++)
+		d->reaper.line_fds[i] = -1;
+	return r;
+}
+
+static int start_control(Daemon *d)
+{
+	ControlStart start = {
+		.base = d->base,
+		.config = d->config,
+		.log = d->log,
+		.reader = d->reader,
+		.orchestrator = d->orchestrator,
+		.instance_id = d->instance_id,
+	};
+	int r = control_new(&start, &d->control);
+
+	if (r == 0)
+		r = listener_new(d->base, d->control->conns, d->config, &d->listener);
+	return r;
+}
+
+static bool end_turn(Daemon *d)
+{
+	bool more;
+
+	orchestrator_end_turn(d->orchestrator);
+	more = control_end_turn(d->control);
+	eventlog_trim(d->log);
+	return more;
+}
+
+/* What recovery found is in the log before the first client is let in. */
+static int settle_recovery(Daemon *d)
+{
+	int r = orchestrator_recovered(d->orchestrator, &d->instance_id);
+	uint64_t first = eventlog_end_seq(d->log);
+
+	while (r == 0 && eventlog_end_seq(d->log) == first) {
+		if (event_base_loop(d->base, EVLOOP_ONCE) < 0)
+			r = -EIO;
+		if (eventlog_error(d->log) < 0)
+			break; /* clients are told why nothing is accepted */
+	}
+	return r;
+}
+
+static void start_timers(Daemon *d)
+{
+	const struct timeval prune = { .tv_sec = PRUNE_S };
+	uint64_t watchdog_us;
+
+	if (sd_watchdog_enabled(0, &watchdog_us) > 0) {
+		d->watchdog_interval.tv_sec = (time_t)(watchdog_us / 2 / USEC_PER_SEC);
+		d->watchdog_interval.tv_usec = (suseconds_t)(watchdog_us / 2 % USEC_PER_SEC);
+		on_watchdog(-1, 0, d);
+	}
+	if (d->config->retain_age_us > 0 && evtimer_add(d->prune_timer, &prune) < 0)
+		log_error("out of memory: old segments stay");
+}
+
+int daemon_new(const ConfigOptions *options, Config *config, const char *state_dir, Reaper *reaper,
+	Daemon **ret)
+{
+	Daemon *d = calloc(1, sizeof(*d));
+	Registry registry = { 0 };
+	uint64_t applied = 0;
+	int r;
+
+	if (!d) {
+		reaper_stop(reaper);
+		config_free(config);
+		return -ENOMEM;
+	}
+	d->options = options;
+	d->config = config;
+	d->reaper = *reaper;
+	r = uuid_generate(&d->instance_id);
+	if (r == 0)
+		r = make_base(d);
+	if (r == 0)
+		r = make_events(d);
+	if (r == 0)
+		r = start_log(d, state_dir, &registry, &applied);
+	if (r == 0)
+		r = start_agents(d, &registry, applied);
+	if (r == 0)
+		r = start_control(d);
+	if (r == 0)
+		r = settle_recovery(d);
+	if (r == 0)
+		r = listener_start(d->listener);
+	registry_done(&registry);
+	if (r < 0) {
+		daemon_free(d);
+		return r;
+	}
+	start_timers(d);
+	*ret = d;
+	return 0;
+}
+
+/* ---- Running and ending ---- */
+
+/* In the order in which what is left flows: workers, log, clients, catalog. */
+static void wind_up(Daemon *d)
+{
+	uint64_t until_us;
+
+	orchestrator_stop_workers(d->orchestrator);
+	eventlog_stop(d->log);
+	mailbox_deliver(d->mailbox, d);
+	for (int i = 0; i < 100 && end_turn(d); i++)
+		continue;
+	until_us = clock_monotonic_us() + FLUSH_MS * USEC_PER_MSEC;
+	while (!projection_idle(orchestrator_projection(d->orchestrator)) &&
+		clock_monotonic_us() < until_us) {
+		projection_flush(orchestrator_projection(d->orchestrator));
+		for (MailboxItem *item = mailbox_wait(d->mailbox, FLUSH_MS), *next; item;
+			item = next) {
+			next = item->next;
+			item->deliver(item, d);
+		}
+		end_turn(d);
+	}
+	reader_stop(d->reader);
+	mailbox_deliver(d->mailbox, d);
+	end_turn(d);
+}
+
+int daemon_run(Daemon *d)
+{
+	bool more = false;
+
+	log_notice("liongated %s is ready on %s", LIONGATE_VERSION, listener_path(d->listener));
+	sd_notify(0, "READY=1");
+	say_status(d);
+	while (!d->finished) {
+		if (event_base_loop(d->base, EVLOOP_ONCE | (more ? EVLOOP_NONBLOCK : 0)) < 0)
+			return -EIO;
+		more = end_turn(d);
+	}
+	wind_up(d);
+	log_notice("stopped");
+	return d->error;
+}
+
+static void free_event(struct event *e)
+{
+	if (e)
+		event_free(e);
+}
+
+void daemon_free(Daemon *d)
+{
+	if (!d)
+		return;
+	listener_free(d->listener);
+	if (d->orchestrator)
+		orchestrator_stop_workers(d->orchestrator);
+	reader_stop(d->reader);
+	if (d->mailbox && d->control)
+		mailbox_deliver(d->mailbox, d);
+	control_free(d->control);
+	orchestrator_free(d->orchestrator);
+	reader_free(d->reader);
+	eventlog_close(d->log);
+	reaper_stop(&d->reaper);
+	free_event(d->mail_event);
+	free_event(d->reaper_event);
+	free_event(d->reload_event);
+	free_event(d->grace_timer);
+	free_event(d->watchdog_timer);
+	free_event(d->prune_timer);
+	for (size_t i = 0; i < ARRAY_SIZE(stop_signals); i++)
+		free_event(d->signal_events[i]);
+	mailbox_free(d->mailbox);
+	if (d->base)
+		event_base_free(d->base);
+	config_free(d->config);
+	free(d);
+}

@@ -1,0 +1,615 @@
+#include "daemon/eventlog/committer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/fd.h"
+#include "common/log.h"
+#include "daemon/eventlog/crc32c.h"
+#include "daemon/eventlog/syncer.h"
+
+/* A batch is closed when it gets this large: main and its subscribers should have something to do meanwhile. */
+#define BATCH_MAX_BYTES (1024U * 1024)
+#define BATCH_MAX_LINES 8192U
+
+/* Reserved ahead of the end of the segment and of its index, so that agents can still end on a full disk. */
+#define RESERVE_BYTES     (1024U * 1024)
+#define RESERVE_IDX_BYTES (256U * 1024)
+
+/* By how much the ceiling of seq is raised: 16 million, at one fsync each. */
+#define CEILING_STEP (16ULL * 1024 * 1024)
+
+#define RETRY_MS 250
+
+/* {"seq":N,"time":"T", */
+#define SEQ_KEY  "{\"seq\":"
+#define TIME_KEY ",\"time\":\""
+#define MAX_AROUND                                                                 \
+	(sizeof(PROTOCOL_EVENT_PREFIX) + sizeof(SEQ_KEY) + 20 + sizeof(TIME_KEY) + \
+		CLOCK_RFC3339_LEN + 4 + sizeof(PROTOCOL_EVENT_SUFFIX))
+
+/* A place in the blocks that wait to be committed. */
+typedef struct Position {
+	MailboxItem *block;
+	size_t offset;
+} Position;
+
+struct Committer {
+	CommitterStart start;
+	CommitterHooks hooks;
+	Mailbox *mailbox;
+	Syncer *syncer;
+	pthread_t thread;
+	bool running;
+
+	/* The committer's own. */
+	Segment *segment;
+	uint64_t bytes; /* in the segment */
+	uint64_t next_seq;
+	uint64_t seq_ceiling;
+	uint64_t reserved_bytes; /* up to here in the segment there is room */
+	uint64_t reserved_idx_bytes;
+	MailboxItem *pending, **pending_tail; /* EventBlocks */
+	size_t pending_offset;                /* in the first of them */
+	Buf records;                          /* IndexRecords of the batch at hand */
+	bool stopping;
+	MailboxItem stop_item;
+
+	/* Between threads. */
+	atomic_size_t charged;
+	atomic_uint_fast64_t segment_bytes;
+	atomic_uint_fast64_t synced_seq;
+	atomic_int error;
+	atomic_bool nudged;
+	MailboxItem nudge_item;
+};
+
+typedef struct Rejected {
+	MailboxItem item;
+	Committer *committer;
+	int error;
+	void *owner;
+} Rejected;
+
+void batch_free(Batch *b)
+{
+	if (!b)
+		return;
+	segment_unref(b->segment);
+	free(b->entries);
+	free(b->data);
+	free(b);
+}
+
+static void deliver_batch(MailboxItem *item, void *receiver)
+{
+	Batch *b = container_of(item, Batch, item);
+	Committer *c = b->log;
+
+	(void)receiver;
+	c->hooks.on_batch(b, c->hooks.userdata);
+}
+
+static void deliver_rejected(MailboxItem *item, void *receiver)
+{
+	Rejected *rejected = container_of(item, Rejected, item);
+	const CommitterHooks *hooks = &rejected->committer->hooks;
+
+	(void)receiver;
+	hooks->on_rejected(rejected->owner, rejected->error, hooks->userdata);
+	free(rejected);
+}
+
+/* What is told by its newest value alone. */
+static void deliver_nudge(MailboxItem *item, void *receiver)
+{
+	Committer *c = container_of(item, Committer, nudge_item);
+
+	(void)receiver;
+	atomic_store(&c->nudged, false);
+	c->hooks.on_state(atomic_load(&c->error), c->hooks.userdata);
+	c->hooks.on_synced(atomic_load(&c->synced_seq), c->hooks.userdata);
+}
+
+static void nudge_main(Committer *c)
+{
+	if (!atomic_exchange(&c->nudged, true))
+		mailbox_post(c->start.main, &c->nudge_item);
+}
+
+static void set_error(Committer *c, int error)
+{
+	int before = atomic_exchange(&c->error, error);
+
+	if (before == error)
+		return;
+	if (error < 0)
+		log_error("the log cannot be written: %s; no agent is accepted until it can",
+			strerror(-error));
+	else
+		log_notice("the log can be written again");
+	nudge_main(c);
+}
+
+static void on_synced(uint64_t seq, int error, void *userdata)
+{
+	Committer *c = userdata;
+
+	if (error < 0) {
+		log_error("the log cannot be synced: %s", strerror(-error));
+		return;
+	}
+	atomic_store(&c->synced_seq, seq);
+	nudge_main(c);
+}
+
+/* Keeps room ahead. Only what a full disk says counts: a file system that cannot reserve is none. */
+static int reserve_ahead(Committer *c)
+{
+	uint64_t idx_bytes = (c->next_seq - c->segment->base) * sizeof(IndexRecord);
+
+	if (c->bytes + RESERVE_BYTES / 2 > c->reserved_bytes) {
+		if (fallocate(c->segment->fd, FALLOC_FL_KEEP_SIZE, (off_t)c->bytes, RESERVE_BYTES) <
+				0 &&
+			(errno == ENOSPC || errno == EDQUOT || errno == EIO))
+			return -errno;
+		c->reserved_bytes = c->bytes + RESERVE_BYTES;
+	}
+	if (idx_bytes + RESERVE_IDX_BYTES / 2 > c->reserved_idx_bytes) {
+		if (fallocate(c->segment->idx_fd, FALLOC_FL_KEEP_SIZE, (off_t)idx_bytes,
+			    RESERVE_IDX_BYTES) < 0 &&
+			(errno == ENOSPC || errno == EDQUOT || errno == EIO))
+			return -errno;
+		c->reserved_idx_bytes = idx_bytes + RESERVE_IDX_BYTES;
+	}
+	return 0;
+}
+
+static int rotate(Committer *c)
+{
+	_cleanup_segment_ Segment *next = NULL;
+	Segment *old = c->segment;
+	int r = segment_open(c->start.log_dirfd, c->next_seq, true, &next);
+
+	if (r < 0)
+		return r;
+	/* Gives back what was reserved; a failure costs disk, nothing else. */
+	if (ftruncate(old->fd, (off_t)c->bytes) < 0 ||
+		ftruncate(old->idx_fd, (off_t)((c->next_seq - old->base) * sizeof(IndexRecord))) <
+			0)
+		log_warning("the sealed segment keeps its reserve: %s", strerror(errno));
+	if (c->syncer)
+		syncer_sealed(c->syncer, old);
+	else if (fdatasync(old->idx_fd) < 0 || fsync(c->start.log_dirfd) < 0)
+		return -errno;
+	segment_unref(old);
+	c->segment = TAKE_PTR(next);
+	c->bytes = 0;
+	c->reserved_bytes = c->reserved_idx_bytes = 0;
+	return 0;
+}
+
+static char *put(char *out, const char *bytes, size_t n)
+{
+	memcpy(out, bytes, n);
+	return out + n;
+}
+
+#define PUT_LITERAL(out, text) put(out, text, sizeof(text) - 1)
+
+/* The line of one event; `out` has room for MAX_AROUND + body_len. Returns its end. */
+static char *format_line(
+	char *out, uint64_t seq, const char *time, const char *body, size_t body_len)
+{
+	out = PUT_LITERAL(out, PROTOCOL_EVENT_PREFIX SEQ_KEY);
+	out += jw_format_uint(out, seq);
+	out = PUT_LITERAL(out, TIME_KEY);
+	out = put(out, time, CLOCK_RFC3339_LEN);
+	out = PUT_LITERAL(out, "\",");
+	out = put(out, body, body_len);
+	return PUT_LITERAL(out, "}" PROTOCOL_EVENT_SUFFIX);
+}
+
+static EventBlock *block_of(MailboxItem *item)
+{
+	return container_of(item, EventBlock, item);
+}
+
+static EventHead *head_at(const Position *p)
+{
+	return (EventHead *)(void *)((char *)p->block + p->offset);
+}
+
+/* To the next event; false: there is none. */
+static bool position_settle(Position *p)
+{
+	while (p->block && p->offset >= block_of(p->block)->len) {
+		p->block = p->block->next;
+		p->offset = sizeof(EventBlock);
+	}
+	return p->block;
+}
+
+static int add_line(Committer *c, Batch *b, Buf *data, const EventHead *head, const char *time)
+{
+	uint64_t seq = b->first_seq + b->n;
+	IndexRecord record;
+	BatchEntry *entry = &b->entries[b->n];
+	char *line, *end;
+	int r = buf_reserve(data, MAX_AROUND + head->body_len);
+
+	if (r < 0)
+		return r;
+	line = data->data + data->len;
+	end = format_line(line, seq, time, (const char *)(head + 1), head->body_len);
+	*entry = (BatchEntry){
+		.meta = head->meta,
+		.offset = (uint32_t)data->len,
+		.len = (uint32_t)(end - line),
+	};
+	if (head->meta.type == EVENT_TYPE_AGENT_SPAWNED)
+		entry->meta.agent = seq;
+	data->len += entry->len;
+	record = (IndexRecord){
+		.agent = entry->meta.agent,
+		.end = (uint32_t)(b->offset + data->len),
+		.crc = crc32c(line, entry->len),
+		.raw_bytes = entry->meta.raw_bytes,
+		.type = entry->meta.type,
+		.channel = entry->meta.channel,
+		.code = entry->meta.code,
+	};
+	r = buf_append(&c->records, &record, sizeof(record));
+	if (r < 0) {
+		data->len -= entry->len;
+		return r;
+	}
+	b->n++;
+	return 0;
+}
+
+/* What a batch of what is pending will need, roughly: so that its buffer is made once. */
+static size_t estimate_bytes(const Committer *c)
+{
+	size_t bytes = 0;
+
+	for (MailboxItem *item = c->pending; item && bytes < BATCH_MAX_BYTES; item = item->next)
+		bytes += block_of(item)->len + block_of(item)->n * MAX_AROUND;
+	return bytes < BATCH_MAX_BYTES ? bytes : BATCH_MAX_BYTES + PROTOCOL_MAX_CHUNK_BYTES;
+}
+
+/* Lays out the events from *p on, as far as the batch and the segment go. */
+static int fill_batch(Committer *c, Batch *b, Position *p)
+{
+	uint64_t segment_bytes = atomic_load_explicit(&c->segment_bytes, memory_order_relaxed);
+	char time[CLOCK_RFC3339_LEN + 1];
+	Buf data = { 0 };
+	int r;
+
+	clock_format_rfc3339(b->time_us, time);
+	buf_clear(&c->records, 1024 * 1024);
+	r = buf_reserve(&data, estimate_bytes(c));
+	while (r == 0 && position_settle(p) && b->n < BATCH_MAX_LINES &&
+		data.len < BATCH_MAX_BYTES) {
+		const EventHead *head = head_at(p);
+		uint64_t after = b->offset + data.len + head->body_len + MAX_AROUND;
+
+		if (head->meta.type != EVENT_TYPE_NONE) {
+			if (after > segment_bytes && b->offset + data.len > 0)
+				break;
+			r = add_line(c, b, &data, head, time);
+			if (r < 0)
+				break;
+		}
+		b->charged_bytes += head->size;
+		p->offset += head->size;
+	}
+	b->data = buf_take(&data, &b->len);
+	return b->n > 0 ? 0 : r;
+}
+
+static int write_at(int fd, const char *bytes, size_t n, uint64_t offset)
+{
+	while (n > 0) {
+		ssize_t done = pwrite(fd, bytes, n, (off_t)offset);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return -errno;
+		bytes += done;
+		n -= (size_t)done;
+		offset += (uint64_t)done;
+	}
+	return 0;
+}
+
+/* All of it, or (as far as anybody will ever see) nothing. */
+static int write_batch(Committer *c, const Batch *b)
+{
+	uint64_t idx_offset = (b->first_seq - c->segment->base) * sizeof(IndexRecord);
+	int r = write_at(c->segment->fd, b->data, b->len, b->offset);
+
+	if (r == 0)
+		r = write_at(c->segment->idx_fd, c->records.data, c->records.len, idx_offset);
+	if (r == 0 && c->start.durability == DURABILITY_FSYNC && fdatasync(c->segment->fd) < 0)
+		r = -errno;
+	if (r < 0 && (ftruncate(c->segment->fd, (off_t)b->offset) < 0 ||
+			     ftruncate(c->segment->idx_fd, (off_t)idx_offset) < 0))
+		log_error("a batch that failed cannot be taken back: %s", strerror(errno));
+	return r;
+}
+
+/* Frees the blocks before `p`. */
+static void advance(Committer *c, const Position *p)
+{
+	while (c->pending && c->pending != p->block) {
+		EventBlock *done = block_of(c->pending);
+
+		c->pending = done->item.next;
+		free(done);
+	}
+	if (!c->pending)
+		c->pending_tail = &c->pending;
+	c->pending_offset = p->block ? p->offset : sizeof(EventBlock);
+}
+
+static int raise_ceiling(Committer *c)
+{
+	uint64_t ceiling = c->next_seq + CEILING_STEP;
+	int r;
+
+	if (c->next_seq + BATCH_MAX_LINES <= c->seq_ceiling)
+		return 0;
+	r = c->start.raise_ceiling(ceiling, c->start.ceiling_userdata);
+	if (r == 0)
+		c->seq_ceiling = ceiling;
+	return r;
+}
+
+static void publish(Committer *c, Batch *b)
+{
+	c->bytes += b->len;
+	c->next_seq = batch_end_seq(b);
+	if (c->syncer)
+		syncer_committed(c->syncer, c->segment, c->next_seq - 1);
+	else
+		atomic_store(&c->synced_seq, c->next_seq - 1);
+	mailbox_post(c->start.main, &b->item);
+	if (!c->syncer)
+		nudge_main(c);
+}
+
+static int batch_new(Committer *c, Batch **ret)
+{
+	Batch *b = calloc(1, sizeof(*b));
+	size_t n = 0;
+
+	if (!b)
+		return -ENOMEM;
+	for (MailboxItem *item = c->pending; item && n < BATCH_MAX_LINES; item = item->next)
+		n += block_of(item)->n;
+	b->item.deliver = deliver_batch;
+	b->log = c;
+	b->first_seq = c->next_seq;
+	b->time_us = clock_realtime_us();
+	b->offset = c->bytes;
+	b->segment = segment_ref(c->segment);
+	b->entries = malloc((n < BATCH_MAX_LINES ? n : BATCH_MAX_LINES) * sizeof(*b->entries));
+	if (!b->entries) {
+		batch_free(b);
+		return -ENOMEM;
+	}
+	*ret = b;
+	return 0;
+}
+
+/* One batch, or one step towards it. */
+static int commit_one(Committer *c)
+{
+	Position p = { .block = c->pending, .offset = c->pending_offset };
+	Batch *b = NULL;
+	int r = raise_ceiling(c);
+
+	if (r == 0)
+		r = batch_new(c, &b);
+	if (r < 0)
+		return r;
+	r = fill_batch(c, b, &p);
+	if (r == 0 && b->n > 0)
+		r = write_batch(c, b);
+	if (r < 0) {
+		batch_free(b);
+		return r;
+	}
+	advance(c, &p);
+	if (b->n > 0) {
+		publish(c, b);
+		return 0;
+	}
+	/* Nothing but what was rejected before; or the next line needs a segment of its own. */
+	atomic_fetch_sub(&c->charged, b->charged_bytes);
+	batch_free(b);
+	return c->pending ? rotate(c) : 0;
+}
+
+/* What has not been accepted must not wait for a disk that may never come back. */
+static void reject_spawns(Committer *c, int error)
+{
+	Position p = { .block = c->pending, .offset = c->pending_offset };
+
+	for (; position_settle(&p); p.offset += head_at(&p)->size) {
+		EventHead *head = head_at(&p);
+		Rejected *rejected;
+
+		if (head->meta.type != EVENT_TYPE_AGENT_SPAWNED)
+			continue;
+		rejected = malloc(sizeof(*rejected));
+		if (!rejected)
+			return; /* it is tried again */
+		*rejected = (Rejected){
+			.item.deliver = deliver_rejected,
+			.committer = c,
+			.error = error,
+			.owner = head->meta.owner,
+		};
+		head->meta.type = EVENT_TYPE_NONE;
+		mailbox_post(c->start.main, &rejected->item);
+	}
+}
+
+static void commit_pending(Committer *c)
+{
+	int r = 0;
+
+	while (c->pending && r >= 0)
+		r = commit_one(c);
+	if (r >= 0)
+		r = reserve_ahead(c);
+	if (r < 0)
+		reject_spawns(c, r);
+	set_error(c, r < 0 ? r : 0);
+}
+
+static void deliver_block(MailboxItem *item, void *receiver)
+{
+	Committer *c = receiver;
+
+	item->next = NULL;
+	*c->pending_tail = item;
+	c->pending_tail = &item->next;
+}
+
+static void deliver_stop(MailboxItem *item, void *receiver)
+{
+	(void)item;
+	((Committer *)receiver)->stopping = true;
+}
+
+static void *committer_main(void *userdata)
+{
+	Committer *c = userdata;
+
+	pthread_setname_np(pthread_self(), "committer");
+	while (!c->stopping) {
+		MailboxItem *items =
+			mailbox_wait(c->mailbox, atomic_load(&c->error) < 0 ? RETRY_MS : -1);
+
+		for (MailboxItem *next; items; items = next) {
+			next = items->next;
+			items->deliver(items, c);
+		}
+		commit_pending(c);
+	}
+	return NULL;
+}
+
+static int start_thread(Committer *c)
+{
+	sigset_t all, old;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = -pthread_create(&c->thread, NULL, committer_main, c);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	c->running = r == 0;
+	return r;
+}
+
+int committer_new(const CommitterStart *start, Committer **ret)
+{
+	Committer *c = calloc(1, sizeof(*c));
+	SyncerHooks hooks = { .on_synced = on_synced, .userdata = c };
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	c->start = *start;
+	c->hooks = start->hooks;
+	c->segment = start->segment;
+	c->bytes = start->bytes;
+	c->next_seq = start->next_seq;
+	c->seq_ceiling = start->seq_ceiling;
+	c->pending_tail = &c->pending;
+	c->pending_offset = sizeof(EventBlock);
+	c->nudge_item.deliver = deliver_nudge;
+	c->stop_item.deliver = deliver_stop;
+	atomic_store(&c->segment_bytes, start->segment_bytes);
+	atomic_store(&c->synced_seq, start->next_seq - 1);
+	r = mailbox_new(&c->mailbox);
+	if (r == 0 && start->durability == DURABILITY_INTERVAL)
+		r = syncer_new(start->log_dirfd, start->sync_interval_us, &hooks, &c->syncer);
+	if (r == 0)
+		r = start_thread(c);
+	if (r < 0) {
+		committer_free(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+void committer_stop(Committer *c)
+{
+	if (!c || !c->running)
+		return;
+	mailbox_post(c->mailbox, &c->stop_item);
+	pthread_join(c->thread, NULL);
+	c->running = false;
+	syncer_free(c->syncer);
+	c->syncer = NULL;
+	if (fdatasync(c->segment->fd) < 0)
+		log_error("the log cannot be synced: %s", strerror(errno));
+}
+
+void committer_free(Committer *c)
+{
+	if (!c)
+		return;
+	committer_stop(c);
+	syncer_free(c->syncer);
+	while (c->pending) {
+		EventBlock *block = block_of(c->pending);
+
+		c->pending = block->item.next;
+		free(block);
+	}
+	segment_unref(c->segment);
+	buf_done(&c->records);
+	mailbox_free(c->mailbox);
+	free(c);
+}
+
+void committer_take_block(Committer *c, EventBlock *block)
+{
+	atomic_fetch_add_explicit(
+		&c->charged, block->len - sizeof(EventBlock), memory_order_relaxed);
+	block->item.deliver = deliver_block;
+	mailbox_post(c->mailbox, &block->item);
+}
+
+bool committer_is_full(const Committer *c)
+{
+	return atomic_load_explicit(&c->charged, memory_order_relaxed) >= COMMITTER_HIGH_BYTES;
+}
+
+bool committer_release(Committer *c, size_t bytes)
+{
+	size_t before = atomic_fetch_sub(&c->charged, bytes);
+
+	return before > COMMITTER_LOW_BYTES && before - bytes <= COMMITTER_LOW_BYTES;
+}
+
+void committer_set_limits(Committer *c, uint64_t sync_interval_us, uint64_t segment_bytes)
+{
+	atomic_store(&c->segment_bytes, segment_bytes);
+	if (c->syncer)
+		syncer_set_interval(c->syncer, sync_interval_us);
+}

@@ -1,0 +1,42 @@
+/* Where events are born: one for each thread that makes any. Gathers the events of a turn of its loop in one
+ * block of memory, and hands that over to the committer in one message.
+ *
+ * Thread: its own. */
+#pragma once
+
+#include "common/json-writer.h"
+#include "daemon/eventlog/batch.h"
+
+typedef struct Committer Committer;
+
+typedef struct Emitter {
+	Committer *committer;
+	Buf block; /* EventBlock, EventHead, body, EventHead, body, … */
+	size_t n;
+	size_t head; /* of the event that is being written */
+	JsonWriter writer;
+} Emitter;
+
+/* What stands at the beginning of a block: handing it over takes no memory, so it cannot fail. */
+typedef struct EventBlock {
+	MailboxItem item;
+	size_t len; /* of all, this head included */
+	size_t n;   /* events */
+} EventBlock;
+
+/* What stands before each body in a block. */
+typedef struct EventHead {
+	EventMeta meta;
+	size_t body_len;
+	size_t size; /* of head, body and padding: where the next one begins */
+} EventHead;
+
+void emitter_init(Emitter *e, Committer *c);
+void emitter_done(Emitter *e);
+
+/* Begins an event. The writer takes its members from "type" on; seq and time are the committer's. */
+JsonWriter *emitter_begin(Emitter *e);
+/* Ends it. -ENOMEM: there is no such event. */
+int emitter_end(Emitter *e, const EventMeta *meta) _must_check_;
+/* Hands over what has gathered. At the end of each turn. */
+void emitter_flush(Emitter *e);

@@ -1,0 +1,589 @@
+#include "daemon/eventlog/eventlog.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/clock.h"
+#include "common/fd.h"
+#include "common/log.h"
+#include "daemon/eventlog/log-meta.h"
+#include "daemon/eventlog/log-recover.h"
+
+/* What main keeps of the newest batches: readers that are less far behind are served from memory. */
+#define HOT_BYTES (4U * 1024 * 1024)
+
+struct EventLog {
+	EventLogHooks hooks;
+	int dirfd;
+	LogMeta meta;
+	bool power_cut; /* the last daemon did not end in order, and the machine was started anew since */
+	uint64_t lost_from, lost_to;
+	Durability durability;
+	uint64_t segment_bytes, sync_interval_us, retain_bytes, retain_age_us;
+
+	SegmentTable *table;
+	Segment *active; /* until the committer takes it */
+	uint64_t active_bytes;
+	uint64_t sealed_bytes;
+	uint64_t end_seq;
+	uint64_t synced_seq;
+	int error;
+	Committer *committer;
+	bool stopped_in_order;
+
+	/* A ring of the hot batches, oldest first. */
+	const Batch **hot;
+	size_t hot_cap, hot_head, hot_n;
+	size_t hot_bytes;
+};
+
+/* ---- Opening ---- */
+
+static int compare_bases(const void *a, const void *b)
+{
+	const SegmentInfo *x = a, *y = b;
+
+	return x->base < y->base ? -1 : x->base > y->base;
+}
+
+/* All segments there are, by base, without their ends. */
+static int list_segments(EventLog *log)
+{
+	DIR *dir;
+	int fd = openat(log->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		close(fd);
+		return -errno;
+	}
+	for (struct dirent *entry; (entry = readdir(dir));) {
+		SegmentTable *t;
+		uint64_t base;
+
+		if (segment_parse_name(entry->d_name, &base) < 0)
+			continue;
+		t = segment_table_copy(log->table, 0, 1);
+		if (!t) {
+			closedir(dir);
+			return -ENOMEM;
+		}
+		t->infos[t->n - 1].base = base;
+		segment_table_unref(log->table);
+		log->table = t;
+	}
+	closedir(dir);
+	if (log->table)
+		qsort(log->table->infos, log->table->n, sizeof(SegmentInfo), compare_bases);
+	return 0;
+}
+
+/* What the last daemon left behind, or a new log. */
+static int read_meta(EventLog *log, Durability durability)
+{
+	Uuid boot_id;
+	int r = log_meta_boot_id(&boot_id);
+
+	if (r < 0)
+		return r;
+	r = log_meta_read(log->dirfd, &log->meta);
+	if (r == -ENOENT || r == -EBADMSG) {
+		if (r == -EBADMSG || log->table)
+			log_warning("log.json is %s: the log gets a new log_id",
+				r == -ENOENT ? "missing" : "damaged");
+		log->meta = (LogMeta){ .seq_ceiling = 1, .durability = durability };
+		log->power_cut = log->table;
+		r = uuid_generate(&log->meta.log_id);
+	} else if (r == 0) {
+		log->power_cut = !log->meta.clean && !uuid_equal(&log->meta.boot_id, &boot_id);
+	}
+	log->meta.boot_id = boot_id;
+	return r;
+}
+
+int eventlog_open(const char *state_dir, const Config *config, EventLog **ret)
+{
+	_cleanup_buf_ Buf path = { 0 };
+	EventLog *log = calloc(1, sizeof(*log));
+	int r;
+
+	if (!log)
+		return -ENOMEM;
+	log->dirfd = -1;
+	log->durability = config->durability;
+	log->segment_bytes = config->segment_bytes;
+	log->sync_interval_us = config->sync_interval_us;
+	log->retain_bytes = config->retain_bytes;
+	log->retain_age_us = config->retain_age_us;
+	r = buf_printf(&path, "%s/log", state_dir);
+	if (r == 0)
+		r = buf_terminate(&path);
+	if (r == 0)
+		r = dir_make(path.data, 0700);
+	if (r == 0) {
+		log->dirfd = open(path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		r = log->dirfd < 0 ? -errno : 0;
+	}
+	if (r == 0)
+		r = list_segments(log);
+	if (r == 0)
+		r = read_meta(log, config->durability);
+	if (r < 0) {
+		eventlog_close(log);
+		return r;
+	}
+	*ret = log;
+	return 0;
+}
+
+/* ---- Recovery ---- */
+
+static int recover_segment(
+	EventLog *log, size_t i, uint64_t from_seq, const EventLogRecovery *recovery)
+{
+	_cleanup_segment_ Segment *s = NULL;
+	SegmentInfo *info = &log->table->infos[i];
+	bool last = i + 1 == log->table->n;
+	/* The syncer is never more than one sealed segment behind. */
+	bool verify = log->power_cut && i + 3 > log->table->n;
+	SegmentState state;
+	int r = segment_open(log->dirfd, info->base, false, &s);
+
+	if (r == 0)
+		r = segment_recover(log->dirfd, s, verify, last, from_seq, recovery, &state);
+	if (r < 0)
+		return r;
+	info->end = state.end;
+	info->bytes = state.bytes;
+	if (!last && state.end > log->table->infos[i + 1].base) {
+		log_error("segment %020" PRIu64 " overlaps the next one", info->base);
+		return -EBADMSG;
+	}
+	if (last)
+		log->active = TAKE_PTR(s);
+	return 0;
+}
+
+/* The place where the log goes on: the last segment, or a new one. */
+static int prepare_active(EventLog *log)
+{
+	uint64_t next = log->end_seq;
+	SegmentTable *t;
+	int r;
+
+	if (log->power_cut && log->meta.durability == DURABILITY_INTERVAL &&
+		log->meta.seq_ceiling > next) {
+		log->lost_from = next;
+		log->lost_to = log->meta.seq_ceiling - 1;
+		log->end_seq = next = log->meta.seq_ceiling;
+	}
+	if (log->active && log->table->infos[log->table->n - 1].end == next) {
+		SegmentInfo *info = &log->table->infos[log->table->n - 1];
+
+		log->active_bytes = info->bytes;
+		info->end = UINT64_MAX;
+		info->bytes = 0;
+		return 0;
+	}
+	segment_unref(log->active);
+	log->active = NULL;
+	r = segment_open(log->dirfd, next, true, &log->active);
+	if (r < 0)
+		return r;
+	t = segment_table_copy(log->table, 0, 1);
+	if (!t)
+		return -ENOMEM;
+	t->infos[t->n - 1] = (SegmentInfo){ .base = next, .end = UINT64_MAX };
+	segment_table_unref(log->table);
+	log->table = t;
+	return 0;
+}
+
+int eventlog_recover(EventLog *log, uint64_t from_seq, const EventLogRecovery *recovery)
+{
+	int r;
+
+	log->end_seq = 1;
+	log->sealed_bytes = 0;
+	segment_unref(log->active);
+	log->active = NULL;
+	for (size_t i = 0; log->table && i < log->table->n; i++) {
+		r = recover_segment(log, i, from_seq, recovery);
+		if (r < 0)
+			return r;
+		log->end_seq = log->table->infos[i].end;
+	}
+	r = prepare_active(log);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i + 1 < log->table->n; i++)
+		log->sealed_bytes += log->table->infos[i].bytes;
+	if (log->meta.seq_ceiling < log->end_seq)
+		log->meta.seq_ceiling = log->end_seq;
+	return fsync(log->dirfd) < 0 ? -errno : 0;
+}
+
+bool eventlog_power_cut(const EventLog *log)
+{
+	return log->power_cut;
+}
+
+bool eventlog_lost(const EventLog *log, uint64_t *ret_from, uint64_t *ret_to)
+{
+	*ret_from = log->lost_from;
+	*ret_to = log->lost_to;
+	return log->lost_from > 0;
+}
+
+/* ---- The hot batches ---- */
+
+static const Batch **hot_slot(const EventLog *log, size_t at)
+{
+	return &log->hot[(log->hot_head + at) & (log->hot_cap - 1)];
+}
+
+static int hot_grow(EventLog *log)
+{
+	size_t cap = log->hot_cap > 0 ? log->hot_cap * 2 : 64;
+	const Batch **hot = malloc(cap * sizeof(*hot));
+
+	if (!hot)
+		return -ENOMEM;
+	for (size_t i = 0; i < log->hot_n; i++)
+		hot[i] = *hot_slot(log, i);
+	free(log->hot);
+	log->hot = hot;
+	log->hot_cap = cap;
+	log->hot_head = 0;
+	return 0;
+}
+
+static size_t batch_cost(const Batch *b)
+{
+	return b->len + b->n * sizeof(BatchEntry) + sizeof(*b);
+}
+
+static void hot_drop_oldest(EventLog *log)
+{
+	Batch *b = (Batch *)*hot_slot(log, 0);
+
+	log->hot_head++;
+	log->hot_n--;
+	log->hot_bytes -= batch_cost(b);
+	batch_free(b);
+}
+
+/* Without memory for it nothing stays hot: subscriptions read it from the file. */
+static bool hot_add(EventLog *log, Batch *b)
+{
+	if (log->hot_n == log->hot_cap && hot_grow(log) < 0) {
+		while (log->hot_n > 0)
+			hot_drop_oldest(log);
+		return false;
+	}
+	log->hot_n++;
+	*hot_slot(log, log->hot_n - 1) = b;
+	log->hot_bytes += batch_cost(b);
+	return true;
+}
+
+void eventlog_trim(EventLog *log)
+{
+	while (log->hot_n > 1 && log->hot_bytes > HOT_BYTES)
+		hot_drop_oldest(log);
+}
+
+uint64_t eventlog_hot_seq(const EventLog *log)
+{
+	return log->hot_n > 0 ? (*hot_slot(log, 0))->first_seq : log->end_seq;
+}
+
+const Batch *eventlog_hot_find(const EventLog *log, uint64_t seq, size_t *ret_at)
+{
+	size_t low = 0, high = log->hot_n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (batch_end_seq(*hot_slot(log, middle)) <= seq)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*ret_at = low;
+	return eventlog_hot_at(log, low);
+}
+
+const Batch *eventlog_hot_at(const EventLog *log, size_t at)
+{
+	return at < log->hot_n ? *hot_slot(log, at) : NULL;
+}
+
+/* ---- Running ---- */
+
+/* The committer has begun a segment. */
+static void note_rotation(EventLog *log, uint64_t base)
+{
+	SegmentTable *t = segment_table_copy(log->table, 0, 1);
+
+	if (!t)
+		return; /* tried again with the next batch of the segment */
+	t->infos[t->n - 2].end = base;
+	t->infos[t->n - 2].bytes = log->active_bytes;
+	t->infos[t->n - 1] = (SegmentInfo){ .base = base, .end = UINT64_MAX };
+	segment_table_unref(log->table);
+	log->table = t;
+	log->sealed_bytes += log->active_bytes;
+	log->active_bytes = 0;
+}
+
+static void on_batch(Batch *b, void *userdata)
+{
+	EventLog *log = userdata;
+	size_t charged = b->charged_bytes;
+	bool hot;
+
+	if (log->table->infos[log->table->n - 1].base != b->segment->base)
+		note_rotation(log, b->segment->base);
+	log->active_bytes = b->offset + b->len;
+	log->end_seq = batch_end_seq(b);
+	hot = hot_add(log, b);
+	log->hooks.on_batch(b, log->hooks.userdata);
+	if (!hot)
+		batch_free(b);
+	if (committer_release(log->committer, charged))
+		log->hooks.on_drained(log->hooks.userdata);
+}
+
+static void on_rejected(void *owner, int error, void *userdata)
+{
+	EventLog *log = userdata;
+
+	log->hooks.on_rejected(owner, error, log->hooks.userdata);
+}
+
+static void on_state(int error, void *userdata)
+{
+	EventLog *log = userdata;
+
+	if (log->error == error)
+		return;
+	log->error = error;
+	log->hooks.on_state(error, log->hooks.userdata);
+}
+
+static void on_synced(uint64_t seq, void *userdata)
+{
+	EventLog *log = userdata;
+
+	if (seq <= log->synced_seq)
+		return;
+	log->synced_seq = seq;
+	log->hooks.on_synced(seq, log->hooks.userdata);
+}
+
+/* Committer's thread. */
+static int raise_ceiling(uint64_t ceiling, void *userdata)
+{
+	EventLog *log = userdata;
+	LogMeta meta = log->meta;
+	int r;
+
+	meta.seq_ceiling = ceiling;
+	r = log_meta_write(log->dirfd, &meta);
+	if (r == 0)
+		log->meta.seq_ceiling = ceiling;
+	return r;
+}
+
+int eventlog_start(EventLog *log, Mailbox *main, const EventLogHooks *hooks)
+{
+	CommitterStart start = {
+		.log_dirfd = log->dirfd,
+		.bytes = log->active_bytes,
+		.next_seq = log->end_seq,
+		.seq_ceiling = log->meta.seq_ceiling,
+		.durability = log->durability,
+		.sync_interval_us = log->sync_interval_us,
+		.segment_bytes = log->segment_bytes,
+		.main = main,
+		.raise_ceiling = raise_ceiling,
+		.ceiling_userdata = log,
+		.hooks = {
+			.on_batch = on_batch,
+			.on_rejected = on_rejected,
+			.on_state = on_state,
+			.on_synced = on_synced,
+			.userdata = log,
+		},
+	};
+	int r;
+
+	log->hooks = *hooks;
+	log->synced_seq = log->end_seq - 1;
+	log->meta.clean = false;
+	log->meta.durability = log->durability;
+	r = log_meta_write(log->dirfd, &log->meta);
+	if (r < 0)
+		return r;
+	start.segment = TAKE_PTR(log->active);
+	return committer_new(&start, &log->committer);
+}
+
+void eventlog_stop(EventLog *log)
+{
+	if (!log->committer)
+		return;
+	committer_stop(log->committer);
+	log->stopped_in_order = true;
+}
+
+void eventlog_close(EventLog *log)
+{
+	if (!log)
+		return;
+	if (log->committer && log->stopped_in_order) {
+		log->meta.clean = true;
+		if (log_meta_write(log->dirfd, &log->meta) < 0)
+			log_warning("the clean-stop mark could not be written");
+	}
+	while (log->hot_n > 0)
+		hot_drop_oldest(log);
+	free(log->hot);
+	committer_free(log->committer);
+	segment_unref(log->active);
+	segment_table_unref(log->table);
+	if (log->dirfd >= 0)
+		close(log->dirfd);
+	free(log);
+}
+
+void eventlog_reload(EventLog *log, const Config *config)
+{
+	log->retain_bytes = config->retain_bytes;
+	log->retain_age_us = config->retain_age_us;
+	committer_set_limits(log->committer, config->sync_interval_us, config->segment_bytes);
+}
+
+/* ---- What others ask ---- */
+
+const Uuid *eventlog_id(const EventLog *log)
+{
+	return &log->meta.log_id;
+}
+
+int eventlog_dirfd(const EventLog *log)
+{
+	return log->dirfd;
+}
+
+Committer *eventlog_committer(EventLog *log)
+{
+	return log->committer;
+}
+
+int eventlog_error(const EventLog *log)
+{
+	return log->error;
+}
+
+uint64_t eventlog_oldest_seq(const EventLog *log)
+{
+	for (size_t i = 0; i < log->table->n; i++) {
+		const SegmentInfo *info = &log->table->infos[i];
+		uint64_t end = info->end < log->end_seq ? info->end : log->end_seq;
+
+		if (info->base < end)
+			return info->base;
+	}
+	return log->end_seq;
+}
+
+uint64_t eventlog_end_seq(const EventLog *log)
+{
+	return log->end_seq;
+}
+
+uint64_t eventlog_synced_seq(const EventLog *log)
+{
+	return log->synced_seq;
+}
+
+uint64_t eventlog_bytes(const EventLog *log)
+{
+	return log->sealed_bytes + log->active_bytes;
+}
+
+LogView eventlog_view(const EventLog *log)
+{
+	log->table->refs++;
+	return (LogView){
+		.table = log->table,
+		.oldest_seq = eventlog_oldest_seq(log),
+		.end_seq = log->end_seq,
+	};
+}
+
+void log_view_release(LogView *view)
+{
+	segment_table_unref(view->table);
+	view->table = NULL;
+}
+
+/* ---- Retention ---- */
+
+static bool is_old(const EventLog *log, const SegmentInfo *info, uint64_t now_us)
+{
+	char name[SEGMENT_NAME_LEN + 16];
+	struct stat st;
+
+	if (log->retain_age_us == 0)
+		return false;
+	segment_name(info->base, ".ndjson", name);
+	if (fstatat(log->dirfd, name, &st, 0) < 0)
+		return errno == ENOENT;
+	return (uint64_t)st.st_mtime * USEC_PER_SEC + log->retain_age_us < now_us;
+}
+
+int eventlog_prune(EventLog *log, uint64_t projected_seq, uint64_t **ret_bases, size_t *ret_n)
+{
+	uint64_t total = eventlog_bytes(log), now_us = clock_realtime_us();
+	uint64_t *bases;
+	SegmentTable *t;
+	size_t n = 0;
+
+	/* The active one never goes. */
+	for (; n + 1 < log->table->n; n++) {
+		const SegmentInfo *info = &log->table->infos[n];
+		bool too_much = log->retain_bytes > 0 && total > log->retain_bytes;
+
+		if (info->end > projected_seq || !(too_much || is_old(log, info, now_us)))
+			break;
+		total -= info->bytes;
+	}
+	if (n == 0)
+		return 0;
+	bases = malloc(n * sizeof(*bases));
+	t = segment_table_copy(log->table, n, 0);
+	if (!bases || !t) {
+		free(bases);
+		segment_table_unref(t);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < n; i++) {
+		bases[i] = log->table->infos[i].base;
+		log->sealed_bytes -= log->table->infos[i].bytes;
+	}
+	segment_table_unref(log->table);
+	log->table = t;
+	*ret_bases = bases;
+	*ret_n = n;
+	return 0;
+}

@@ -1,0 +1,223 @@
+#include "daemon/eventlog/scan.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/fd.h"
+#include "daemon/eventlog/crc32c.h"
+
+#define RECORDS_AT_ONCE 2048
+
+int scan_init(Scan *s, Reader *reader, const LogView *view, uint64_t seq)
+{
+	*s = (Scan){ .reader = reader, .view = view, .seq = seq };
+	s->records = malloc(RECORDS_AT_ONCE * sizeof(*s->records));
+	return s->records ? 0 : -ENOMEM;
+}
+
+void scan_done(Scan *s)
+{
+	segment_unref(s->segment);
+	free(s->records);
+	*s = (Scan){ 0 };
+}
+
+static uint64_t info_end(const LogView *view, size_t at)
+{
+	const SegmentInfo *info = &view->table->infos[at];
+
+	return info->end < view->end_seq ? info->end : view->end_seq;
+}
+
+static int open_segment(Scan *s, size_t at)
+{
+	uint64_t base = s->view->table->infos[at].base;
+	Segment *segment;
+	int r;
+
+	s->n = 0;
+	s->at = at;
+	if (s->segment && s->segment->base == base)
+		return 0;
+	segment_unref(s->segment);
+	s->segment = NULL;
+	r = reader_segment(s->reader, base, &segment);
+	if (r == 0)
+		s->segment = segment_ref(segment);
+	return r;
+}
+
+/* Fills `records` from `first` on with at most `want`. -EBADMSG if the index does not reach that far. */
+static int load(Scan *s, uint64_t first, size_t want)
+{
+	uint64_t i = first - s->segment->base;
+	ssize_t n;
+	int r = segment_line_start(s->segment, i, &s->start);
+
+	if (r < 0)
+		return r;
+	n = segment_read_index(s->segment, i, s->records, want);
+	if (n < 0)
+		return (int)n;
+	s->first = first;
+	s->n = (size_t)n;
+	return n == 0 ? -EBADMSG : 0;
+}
+
+static bool loaded(const Scan *s, uint64_t seq)
+{
+	return s->n > 0 && seq >= s->first && seq < s->first + s->n;
+}
+
+/* 0: records hold `seq`, which lies in segment `at`. */
+static int load_forward(Scan *s, size_t at, uint64_t seq)
+{
+	uint64_t left = info_end(s->view, at) - seq;
+	int r;
+
+	if (loaded(s, seq))
+		return 0;
+	r = open_segment(s, at);
+	if (r < 0)
+		return r;
+	return load(s, seq, left < RECORDS_AT_ONCE ? (size_t)left : RECORDS_AT_ONCE);
+}
+
+static int load_backward(Scan *s, size_t at, uint64_t seq)
+{
+	uint64_t base = s->view->table->infos[at].base;
+	uint64_t first = seq - base >= RECORDS_AT_ONCE ? seq + 1 - RECORDS_AT_ONCE : base;
+	int r;
+
+	if (loaded(s, seq))
+		return 0;
+	r = open_segment(s, at);
+	if (r < 0)
+		return r;
+	r = load(s, first, (size_t)(seq + 1 - first));
+	return r == 0 && !loaded(s, seq) ? -EBADMSG : r;
+}
+
+static void fill(const Scan *s, uint64_t seq, ScanEvent *ret)
+{
+	size_t i = (size_t)(seq - s->first);
+
+	*ret = (ScanEvent){
+		.seq = seq,
+		.record = s->records[i],
+		.start = i > 0 ? s->records[i - 1].end : s->start,
+		.segment = s->segment,
+	};
+}
+
+static bool is_lost(int error)
+{
+	return error == -ENOENT || error == -EBADMSG;
+}
+
+int scan_next(Scan *s, ScanEvent *ret, uint64_t *ret_gap_from)
+{
+	const LogView *view = s->view;
+	size_t at;
+	uint64_t base;
+	int r;
+
+	if (s->seq >= view->end_seq)
+		return SCAN_END;
+	if (loaded(s, s->seq)) {
+		fill(s, s->seq++, ret);
+		return SCAN_EVENT;
+	}
+	at = segment_table_find(view->table, s->seq);
+	base = at < view->table->n ? view->table->infos[at].base : view->end_seq;
+	*ret_gap_from = s->seq;
+	if (base > s->seq) {
+		s->seq = base < view->end_seq ? base : view->end_seq;
+		return SCAN_GAP;
+	}
+	r = load_forward(s, at, s->seq);
+	if (is_lost(r)) {
+		s->seq = info_end(view, at);
+		return SCAN_GAP;
+	}
+	if (r < 0)
+		return r;
+	fill(s, s->seq++, ret);
+	return SCAN_EVENT;
+}
+
+int scan_previous(Scan *s, ScanEvent *ret)
+{
+	const LogView *view = s->view;
+
+	while (s->seq > view->oldest_seq) {
+		uint64_t seq = s->seq - 1;
+		size_t at;
+		int r;
+
+		if (loaded(s, seq)) {
+			s->seq = seq;
+			fill(s, seq, ret);
+			return SCAN_EVENT;
+		}
+		at = segment_table_find(view->table, seq);
+		if (at == view->table->n || view->table->infos[at].base > seq) {
+			/* In a hole: on to the end of the segment before it. */
+			s->seq = at > 0 ? view->table->infos[at - 1].end : view->oldest_seq;
+			continue;
+		}
+		r = load_backward(s, at, seq);
+		if (is_lost(r))
+			s->seq = view->table->infos[at].base;
+		else if (r < 0)
+			return r;
+	}
+	return SCAN_END;
+}
+
+int scan_read_line(const ScanEvent *event, Buf *b)
+{
+	size_t len = event->record.end - event->start;
+	ssize_t n;
+	int r;
+
+	if (event->record.end <= event->start)
+		return -EBADMSG;
+	r = buf_reserve(b, len);
+	if (r < 0)
+		return r;
+	n = fd_pread_all(event->segment->fd, b->data + b->len, len, event->start);
+	if (n < 0)
+		return (int)n;
+	if ((size_t)n < len || crc32c(b->data + b->len, len) != event->record.crc)
+		return -EBADMSG;
+	b->len += len;
+	return 0;
+}
+
+int scan_find(Reader *reader, const LogView *view, uint64_t seq, ScanEvent *ret)
+{
+	Segment *segment;
+	IndexRecord record;
+	uint32_t start;
+	ssize_t n;
+	size_t at;
+	int r;
+
+	at = segment_table_find(view->table, seq);
+	if (seq >= view->end_seq || at == view->table->n || view->table->infos[at].base > seq)
+		return -ENOENT;
+	r = reader_segment(reader, view->table->infos[at].base, &segment);
+	if (r < 0)
+		return r;
+	r = segment_line_start(segment, seq - segment->base, &start);
+	if (r < 0)
+		return r;
+	n = segment_read_index(segment, seq - segment->base, &record, 1);
+	if (n < 0)
+		return (int)n;
+	if (n == 0)
+		return -EBADMSG;
+	*ret = (ScanEvent){ .seq = seq, .record = record, .start = start, .segment = segment };
+	return 0;
+}

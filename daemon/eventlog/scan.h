@@ -1,0 +1,47 @@
+/* Walks the log by its index, forwards or backwards, and reads lines.
+ *
+ * Thread: the reader's. */
+#pragma once
+
+#include "common/buf.h"
+#include "daemon/eventlog/reader.h"
+
+typedef struct ScanEvent {
+	uint64_t seq;
+	IndexRecord record;
+	uint32_t start;   /* of the line in its segment; it ends at record.end */
+	Segment *segment; /* lent until the next step */
+} ScanEvent;
+
+typedef struct Scan {
+	Reader *reader;
+	const LogView *view;
+	uint64_t seq;     /* the next to be looked at */
+	size_t at;        /* the segment that `records` are of */
+	Segment *segment; /* one reference; NULL: none yet */
+	IndexRecord *records;
+	uint64_t first; /* seq of records[0] */
+	size_t n;
+	uint32_t start; /* of the line of records[0] */
+} Scan;
+
+typedef enum ScanStep {
+	SCAN_END,   /* nothing more in the view */
+	SCAN_EVENT, /* *ret is filled in; the scan goes on after it */
+	SCAN_GAP, /* from *ret_from up to before scan->seq nothing can be read: a hole in the numbers, pruned, or rotten */
+} ScanStep;
+
+/* Begins at `seq`. The view is lent for as long as the scan lives. -ENOMEM. */
+int scan_init(Scan *s, Reader *reader, const LogView *view, uint64_t seq) _must_check_;
+/* Safe on a zeroed one. */
+void scan_done(Scan *s);
+
+/* -errno on a failure of the disk. */
+int scan_next(Scan *s, ScanEvent *ret, uint64_t *ret_gap_from) _must_check_;
+/* Backwards: the event before scan->seq, which becomes scan->seq. SCAN_EVENT or SCAN_END; gaps are passed over. */
+int scan_previous(Scan *s, ScanEvent *ret) _must_check_;
+
+/* Appends the line, newline included. -EBADMSG: it is not what the index says. */
+int scan_read_line(const ScanEvent *event, Buf *b) _must_check_;
+/* Finds one event. -ENOENT: it is not there (any more). */
+int scan_find(Reader *reader, const LogView *view, uint64_t seq, ScanEvent *ret) _must_check_;

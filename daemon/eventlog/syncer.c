@@ -1,0 +1,174 @@
+#include "daemon/eventlog/syncer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+
+struct Syncer {
+	SyncerHooks hooks;
+	int log_dirfd;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake; /* for the thread */
+	pthread_cond_t sealed_done;
+	/* Under the lock. */
+	uint64_t interval_us;
+	Segment *segment; /* the newest that was committed to; one reference */
+	Segment *sealed;  /* complete, to be synced first; one reference */
+	uint64_t committed_seq;
+	uint64_t dirty_since_us; /* 0: all is synced */
+	bool stopping;
+};
+
+/* Lock held; dropped meanwhile. */
+static void sync_sealed(Syncer *s)
+{
+	Segment *sealed = s->sealed;
+	int r = 0;
+
+	pthread_mutex_unlock(&s->lock);
+	/* The directory too: the successor's entry was made before the seal was told. */
+	if (fdatasync(sealed->fd) < 0 || fdatasync(sealed->idx_fd) < 0 || fsync(s->log_dirfd) < 0)
+		r = -errno;
+	if (r < 0)
+		s->hooks.on_synced(0, r, s->hooks.userdata);
+	pthread_mutex_lock(&s->lock);
+	segment_unref(sealed);
+	s->sealed = NULL;
+	pthread_cond_broadcast(&s->sealed_done);
+}
+
+/* Lock held; dropped meanwhile. */
+static void sync_active(Syncer *s)
+{
+	Segment *segment = segment_ref(s->segment);
+	uint64_t seq = s->committed_seq;
+	int r = 0;
+
+	s->dirty_since_us = 0;
+	pthread_mutex_unlock(&s->lock);
+	if (fdatasync(segment->fd) < 0)
+		r = -errno;
+	segment_unref(segment);
+	s->hooks.on_synced(seq, r, s->hooks.userdata);
+	pthread_mutex_lock(&s->lock);
+}
+
+/* Lock held. */
+static void wait_until(Syncer *s, uint64_t due_us)
+{
+	struct timespec ts = {
+		.tv_sec = (time_t)(due_us / USEC_PER_SEC),
+		.tv_nsec = (long)(due_us % USEC_PER_SEC * 1000),
+	};
+
+	pthread_cond_timedwait(&s->wake, &s->lock, &ts);
+}
+
+static void *syncer_main(void *userdata)
+{
+	Syncer *s = userdata;
+
+	pthread_setname_np(pthread_self(), "syncer");
+	pthread_mutex_lock(&s->lock);
+	for (;;) {
+		uint64_t due = s->dirty_since_us + s->interval_us;
+
+		if (s->sealed)
+			sync_sealed(s);
+		else if (s->dirty_since_us > 0 && (s->stopping || clock_monotonic_us() >= due))
+			sync_active(s);
+		else if (s->stopping)
+			break;
+		else if (s->dirty_since_us > 0)
+			wait_until(s, due);
+		else
+			pthread_cond_wait(&s->wake, &s->lock);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return NULL;
+}
+
+int syncer_new(int log_dirfd, uint64_t interval_us, const SyncerHooks *hooks, Syncer **ret)
+{
+	Syncer *s = calloc(1, sizeof(*s));
+	pthread_condattr_t attr;
+	sigset_t all, old;
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	s->hooks = *hooks;
+	s->log_dirfd = log_dirfd;
+	s->interval_us = interval_us;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->wake, &attr);
+	pthread_cond_init(&s->sealed_done, NULL);
+	pthread_condattr_destroy(&attr);
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = -pthread_create(&s->thread, NULL, syncer_main, s);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r < 0) {
+		free(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+void syncer_free(Syncer *s)
+{
+	if (!s)
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->stopping = true;
+	pthread_cond_signal(&s->wake);
+	pthread_mutex_unlock(&s->lock);
+	pthread_join(s->thread, NULL);
+	segment_unref(s->segment);
+	pthread_cond_destroy(&s->wake);
+	pthread_cond_destroy(&s->sealed_done);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+void syncer_committed(Syncer *s, Segment *segment, uint64_t seq)
+{
+	pthread_mutex_lock(&s->lock);
+	s->committed_seq = seq;
+	if (s->segment != segment) {
+		segment_unref(s->segment);
+		s->segment = segment_ref(segment);
+	}
+	if (s->dirty_since_us == 0) {
+		s->dirty_since_us = clock_monotonic_us();
+		pthread_cond_signal(&s->wake);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+void syncer_sealed(Syncer *s, Segment *segment)
+{
+	pthread_mutex_lock(&s->lock);
+	while (s->sealed)
+		pthread_cond_wait(&s->sealed_done, &s->lock);
+	s->sealed = segment_ref(segment);
+	pthread_cond_signal(&s->wake);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void syncer_set_interval(Syncer *s, uint64_t interval_us)
+{
+	pthread_mutex_lock(&s->lock);
+	s->interval_us = interval_us;
+	pthread_cond_signal(&s->wake);
+	pthread_mutex_unlock(&s->lock);
+}

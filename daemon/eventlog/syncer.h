@@ -1,0 +1,29 @@
+/* Brings the log to the disk behind the committer's back: with durability = interval, at most one interval after
+ * the first event that was not synced.
+ *
+ * Thread: its own; each function says who may call it. */
+#pragma once
+
+#include <stdint.h>
+
+#include "daemon/eventlog/segment.h"
+
+typedef struct Syncer Syncer;
+
+typedef struct SyncerHooks {
+	/* On the syncer's thread. Everything up to `seq` is durable; or `error` (-errno) happened and it is not. */
+	void (*on_synced)(uint64_t seq, int error, void *userdata);
+	void *userdata;
+} SyncerHooks;
+
+/* `log_dirfd` is lent. -errno. */
+int syncer_new(
+	int log_dirfd, uint64_t interval_us, const SyncerHooks *hooks, Syncer **ret) _must_check_;
+/* Syncs what is left and joins the thread. Bears NULL. */
+void syncer_free(Syncer *s);
+/* Committer. Events up to `seq` are committed, the last of them to `segment` (lent). */
+void syncer_committed(Syncer *s, Segment *segment, uint64_t seq);
+/* Committer. `segment` (lent) is complete. Waits while another sealed one is still being synced. */
+void syncer_sealed(Syncer *s, Segment *segment);
+/* Any. */
+void syncer_set_interval(Syncer *s, uint64_t interval_us);

@@ -1,0 +1,114 @@
+/* liongated: options, configuration, the reaper, then the daemon. */
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "common/jsonx.h"
+#include "common/log.h"
+#include "daemon/check.h"
+#include "daemon/daemon.h"
+#include "daemon/journal.h"
+
+/* How long a dead daemon's programs may take to be gone. */
+#define REAPER_LOCK_MS 60000
+
+static void print(FILE *to, const Buf *text)
+{
+	(void)fwrite(text->data, 1, text->len, to);
+}
+
+/* As many as the hard limit allows; programs get the limit that we were started with, since the reaper is forked before. */
+static void raise_open_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+			log_warning("the limit of open files stays: %s", strerror(errno));
+	}
+}
+
+static int run(const ConfigOptions *options, Config *config)
+{
+	_cleanup_free_ char *state_dir = NULL;
+	_cleanup_close_ int lock_fd = -1;
+	Reaper reaper = { 0 };
+	Daemon *d = NULL;
+	int r = daemon_claim_state(config, &state_dir, &lock_fd);
+
+	if (r == 0) {
+		r = reaper_fork(state_dir, daemon_workers(config), REAPER_LOCK_MS, &reaper);
+		if (r < 0)
+			log_error("the reaper cannot be started: %s", strerror(-r));
+	}
+	if (r < 0) {
+		config_free(config);
+		return r;
+	}
+	raise_open_files();
+	r = daemon_new(options, config, state_dir, &reaper, &d);
+	if (r == 0)
+		r = daemon_run(d);
+	daemon_free(d);
+	return r;
+}
+
+/* Takes the configuration. */
+static int act(const ConfigOptions *options, Config *config)
+{
+	_cleanup_buf_ Buf text = { 0 };
+	int r = 0;
+
+	switch (options->action) {
+	case CONFIG_ACTION_PRINT_CONFIG:
+		r = config_print(config, &text);
+		print(stdout, &text);
+		break;
+	case CONFIG_ACTION_CHECK_CONFIG:
+		puts("the configuration is good");
+		break;
+	case CONFIG_ACTION_CHECK:
+		r = check_state(config, stdout);
+		break;
+	default:
+		log_set_level(config->log_level);
+		return run(options, config);
+	}
+	config_free(config);
+	return r;
+}
+
+int main(int argc, char *argv[])
+{
+	_cleanup_buf_ Buf errors = { 0 }, help = { 0 };
+	_cleanup_(config_options_done) ConfigOptions options = { 0 };
+	Config *config = NULL;
+	int r;
+
+	signal(SIGPIPE, SIG_IGN);
+	umask(077);
+	journal_set_up();
+	r = config_options_parse(argc, argv, &options, &errors);
+	if (r == 0 && options.action == CONFIG_ACTION_VERSION)
+		return puts("liongated " LIONGATE_VERSION) < 0;
+	if (r == 0 && options.action == CONFIG_ACTION_HELP) {
+		r = config_print_help(&help);
+		print(stdout, &help);
+		return r < 0;
+	}
+	if (r == 0)
+		r = config_load(&options, &config, &errors);
+	if (r < 0) {
+		print(stderr, &errors);
+		return 2;
+	}
+	r = act(&options, config);
+	jsonx_thread_done();
+	libevent_global_shutdown();
+	return r < 0 ? 1 : 0;
+}

@@ -1,0 +1,39 @@
+/* What /proc says about processes: their children, their place among others, their environment.
+ *
+ * Holds nothing between calls. What it says may be stale the moment it is read; reaper-tree
+ * knows how to live with that.
+ *
+ * Thread: the reaper's. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/cleanup.h"
+
+typedef struct PidList {
+	pid_t *pids;
+	size_t n, cap;
+} PidList;
+
+void pid_list_done(PidList *l);
+int pid_list_push(PidList *l, pid_t pid) _must_check_;
+
+typedef struct ReaperProc {
+	pid_t pid, ppid, pgrp, session;
+	uint64_t start_time; /* with the pid, what makes it this process and no later one */
+} ReaperProc;
+
+/* -ESRCH if there is none. */
+int reaper_proc_stat(pid_t pid, ReaperProc *ret) _must_check_;
+
+/* Appends the children of all threads of `pid`. The list of the calling process, being
+ * single-threaded, is exact: nobody but its one reader takes anything away from it. -ENOMEM,
+ * -ESRCH. */
+int reaper_proc_children(pid_t pid, PidList *l) _must_check_;
+
+/* The value of LIONGATE_AGENT_ID, cut to `size`. -ENOENT: not there, or not to be read; -EAGAIN:
+ * no environment at all, which a process also shows in the middle of an execve(), and when it
+ * has ended. */
+int reaper_proc_agent_id(pid_t pid, char *out, size_t size) _must_check_;

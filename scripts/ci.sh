@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# Every check there is; what .ci/run calls. Logs are in build-ci/logs. The last line is "N passed, N failed".
+# Usage: ci.sh [STEP...]   (all steps if none is named; `ci.sh --list` names them)
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+# shellcheck source=scripts/lib.sh
+. scripts/lib.sh
+
+steps=(tests format shell static gcc-debug gcc-release clang-debug clang-release asan tsan valgrind fuzz)
+fuzz_seconds=${FUZZ_SECONDS:-60}
+cores=$(nproc)
+logs=$PWD/build-ci/logs
+
+tracked() {
+    # A clone that belongs to somebody else than root is one that git would not look into.
+    git -c safe.directory="$PWD" ls-files -- "$@"
+}
+
+step_tests() {
+    scripts/test.sh
+}
+
+step_format() {
+    tracked '*.c' '*.h' | xargs clang-format --dry-run -Werror
+}
+
+step_shell() {
+    tracked '*.sh' '.ci/run' | xargs shellcheck -x
+}
+
+step_static() {
+    local dir=build-ci/static
+    CC=clang build_in "$dir" -Dbuildtype=debug || return 1
+    tracked 'common/*.c' 'daemon/*.c' 'client/*.c' |
+        xargs -P "$cores" -n 4 clang-tidy -p "$dir" --quiet --warnings-as-errors='*'
+}
+
+build_with() {
+    CC=$1 build_in "build-ci/$1-$2" -Dbuildtype="$2"
+}
+
+step_gcc-debug() { build_with gcc debug; }
+step_gcc-release() { build_with gcc release; }
+step_clang-debug() { build_with clang debug; }
+step_clang-release() { build_with clang release; }
+
+run_tests() {
+    local dir=$1
+    shift
+    # Sanitizers are slow: the time limits of the tests, of Check and of meson all grow.
+    LIONGATE_TEST_SCALE=5 CK_TIMEOUT_MULTIPLIER=5 "$@" meson test -C "$dir" --no-rebuild --print-errorlogs \
+        --timeout-multiplier 5 --no-suite lint
+}
+
+step_asan() {
+    local dir=build-ci/asan
+    CC=clang build_in "$dir" -Dbuildtype=debug -Doptimization=1 -Db_lundef=false \
+        -Db_sanitize=address,undefined || return 1
+    ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:detect_leaks=1 \
+        UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 run_tests "$dir"
+}
+
+step_tsan() {
+    local dir=build-ci/tsan randomised=()
+    CC=gcc build_in "$dir" -Dbuildtype=debug -Doptimization=1 -Db_lundef=false \
+        -Db_sanitize=thread || return 1
+    # Where vm.mmap_rnd_bits is above 28, the sanitizer cannot bear randomised addresses; some
+    # containers do not let them be switched off.
+    setarch -R true 2>/dev/null && randomised=(setarch -R)
+    TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 run_tests "$dir" "${randomised[@]}"
+}
+
+step_valgrind() {
+    local dir=build-ci/gcc-debug
+    CC=gcc build_in "$dir" -Dbuildtype=debug || return 1
+    # Valgrind computes long doubles as doubles: tests that need them carry the tag.
+    LIONGATE_TEST_SCALE=20 CK_TIMEOUT_MULTIPLIER=20 CK_EXCLUDE_TAGS=long-double meson test -C "$dir" --no-rebuild --print-errorlogs \
+        --timeout-multiplier 20 --suite unit \
+        --wrapper 'valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --track-fds=no'
+}
+
+run_fuzzer() {
+    local target=$1 name=${1##*/} corpus seeds=() status=ok
+    corpus=$(mktemp -d)
+    [ -d "tests/fuzz/corpus/${name#fuzz-}" ] && seeds=("tests/fuzz/corpus/${name#fuzz-}")
+    "$target" -max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+        -artifact_prefix="$logs/$name-" "$corpus" "${seeds[@]}" >"$logs/$name.log" 2>&1 || status=FAILED
+    [ "$status" = ok ] || tail -n 60 "$logs/$name.log"
+    echo "$status $name: $(sed -n 's/^stat::number_of_executed_units: *//p' "$logs/$name.log") runs"
+    rm -rf "$corpus"
+}
+
+step_fuzz() {
+    local dir=build-ci/fuzz targets results
+    CC=clang build_in "$dir" -Dfuzz=true -Dbuildtype=debugoptimized -Db_lundef=false \
+        -Db_sanitize=address,undefined || return 1
+    targets=$(find "$dir/tests/fuzz" -maxdepth 1 -type f -executable -name 'fuzz-*' | sort)
+    [ -n "$targets" ] || {
+        echo "there are no fuzzers in $dir"
+        return 1
+    }
+    export -f run_fuzzer
+    export fuzz_seconds logs
+    # shellcheck disable=SC2016  # expanded by the inner shell
+    results=$(xargs -P "$cores" -I{} bash -c 'run_fuzzer "$1"' fuzz {} <<<"$targets")
+    printf '%s\n' "$results"
+    echo "$(grep -c '^ok ' <<<"$results") passed, $(grep -c '^FAILED ' <<<"$results") failed"
+}
+
+# Runs a step, shows the end of its log if it failed, and adds up. A step that counts nothing is one check.
+run_step() {
+    local name=$1 log=$logs/$1.log began=$SECONDS passed failed status=0
+    printf '%-14s ' "$name"
+    "step_$name" >"$log" 2>&1 </dev/null || status=1
+    read -r passed failed < <(last_result "$log" || meson_results "$log")
+    if [ "$status" -ne 0 ]; then
+        [ "$failed" -gt 0 ] || failed=1
+    elif [ $((passed + failed)) -eq 0 ]; then
+        passed=1
+    fi
+    total_passed=$((total_passed + passed)) total_failed=$((total_failed + failed))
+    printf '%s  %d passed, %d failed, %d s\n' "$([ "$failed" -eq 0 ] && echo ok || echo FAILED)" \
+        "$passed" "$failed" $((SECONDS - began))
+    [ "$failed" -eq 0 ] || tail -n 200 "$log"
+}
+
+if [ "${1-}" = --list ]; then
+    printf '%s\n' "${steps[@]}"
+    exit 0
+fi
+[ $# -gt 0 ] && steps=("$@")
+mkdir -p "$logs"
+total_passed=0 total_failed=0
+for step in "${steps[@]}"; do
+    run_step "$step"
+done
+echo
+echo "$total_passed passed, $total_failed failed"
+[ "$total_failed" -eq 0 ]

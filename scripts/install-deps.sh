@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Installs what Liongate needs, on Debian 12, as root or through sudo. What is there already is left alone.
+# Usage: install-deps.sh         what building needs
+#        install-deps.sh --all   and what the tests and checks need
+set -euo pipefail
+
+build=(gcc libc6-dev meson ninja-build pkgconf libevent-dev libjson-c-dev libsystemd-dev
+    libsqlite3-dev libinih-dev)
+checks=(check python3 git clang clang-format clang-tidy libclang-rt-14-dev shellcheck valgrind
+    libc6-dbg stress-ng jq netcat-openbsd socat tmux systemd util-linux procps sqlite3)
+
+case "${1-}" in
+"") wanted=("${build[@]}") ;;
+--all) wanted=("${build[@]}" "${checks[@]}") ;;
+*)
+    echo "usage: ${0##*/} [--all]" >&2
+    exit 2
+    ;;
+esac
+
+if ! command -v apt-get >/dev/null; then
+    echo "This script knows apt-get only. Please install, by whatever name they have here:" >&2
+    echo "  ${wanted[*]}" >&2
+    exit 1
+fi
+
+missing=()
+for package in "${wanted[@]}"; do
+    # shellcheck disable=SC2016  # ${...} is dpkg-query's
+    state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || state=absent
+    # Several architectures of one package answer without a blank between them.
+    case "$state" in
+    installed*) ;;
+    *) missing+=("$package") ;;
+    esac
+done
+[ "${#missing[@]}" -eq 0 ] && exit 0
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        echo "These packages are missing, and there is no sudo to install them with:" >&2
+        echo "  ${missing[*]}" >&2
+        exit 1
+    fi
+    as_root=(sudo)
+fi
+
+echo "Installing: ${missing[*]}"
+as_root+=(env DEBIAN_FRONTEND=noninteractive)
+# </dev/null: a package that asks something must not wait for an answer.
+"${as_root[@]}" apt-get -q -o Acquire::Retries=3 update </dev/null
+"${as_root[@]}" apt-get -q -y -o Acquire::Retries=3 install --no-install-recommends "${missing[@]}" </dev/null

@@ -1,0 +1,686 @@
+#!/usr/bin/env bash
+# Walks through every command of liongatectl as a person would, against a private daemon.
+# Usage: test_cli.sh BUILD_DIR
+set -u
+
+if [ $# -ne 1 ] || [ ! -d "$1" ]; then
+    echo "usage: $0 BUILD_DIR" >&2
+    exit 2
+fi
+build=$(cd "$1" && pwd)
+ctl=$build/client/liongatectl
+daemon=${LIONGATED:-$build/daemon/liongated}
+for program in "$ctl" "$daemon"; do
+    if [ ! -x "$program" ]; then
+        echo "$program is not there" >&2
+        exit 2
+    fi
+done
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/liongate-cli-XXXXXX")
+sock=$dir/control.sock
+out=$dir/out
+err=$dir/err
+passed=0
+failed=0
+name=
+rc=0
+daemon_pid=
+export LIONGATE_SOCKET=$sock
+unset NO_COLOR XDG_RUNTIME_DIR
+
+# --- the daemon ---
+
+# Prints its pid once it has said READY=1.
+launch='
+import os, socket, subprocess, sys
+path, log, args = sys.argv[1], sys.argv[2], sys.argv[3:]
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+if os.path.exists(path):
+    os.unlink(path)
+notify.bind(path)
+notify.settimeout(30)
+with open(log, "ab") as sink:
+    process = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink,
+                               env=dict(os.environ, NOTIFY_SOCKET=path), start_new_session=True)
+while b"READY=1" not in notify.recv(4096):
+    pass
+print(process.pid)
+'
+
+start_daemon() {
+    daemon_pid=$(python3 -c "$launch" "$dir/notify" "$dir/daemon.log" \
+        "$daemon" --no-config --socket "$sock" --state-dir "$dir/state")
+    if [ -z "$daemon_pid" ]; then
+        echo "the daemon does not start:" >&2
+        cat "$dir/daemon.log" >&2
+        exit 1
+    fi
+}
+
+end_daemon() {
+    kill "-$1" "$daemon_pid" 2>/dev/null
+    tail --pid="$daemon_pid" -s 0.1 -f /dev/null
+    daemon_pid=
+}
+
+finish() {
+    [ -z "$daemon_pid" ] || end_daemon TERM
+    rm -rf "$dir"
+}
+trap finish EXIT
+
+# --- what checks are made of ---
+
+pass() {
+    passed=$((passed + 1))
+}
+
+fail() {
+    failed=$((failed + 1))
+    printf 'FAILED: %s: %s\n' "$name" "$1"
+    printf '  exit code %s\n' "$rc"
+    awk 'NR <= 20 { print "  out: " $0 }' "$out"
+    awk 'NR <= 20 { print "  err: " $0 }' "$err"
+}
+
+# run NAME EXIT_CODE ARGUMENT...: runs liongatectl, standard input from /dev/null.
+run() {
+    run_with /dev/null "$@"
+}
+
+# run_with FILE NAME EXIT_CODE ARGUMENT...
+run_with() {
+    local input=$1 want=$3
+    name=$2
+    shift 3
+    timeout 60 "$ctl" "$@" <"$input" >"$out" 2>"$err"
+    rc=$?
+    if [ "$rc" -eq "$want" ]; then pass; else fail "exit code $want was expected"; fi
+}
+
+out_is() {
+    if [ "$(cat "$out"; echo .)" = "$1." ]; then pass; else fail "the output is not: $1"; fi
+}
+
+out_has() {
+    if grep -qE -- "$1" "$out"; then pass; else fail "the output lacks: $1"; fi
+}
+
+out_lacks() {
+    if grep -qE -- "$1" "$out"; then fail "the output has: $1"; else pass; fi
+}
+
+err_has() {
+    if grep -qE -- "$1" "$err"; then pass; else fail "standard error lacks: $1"; fi
+}
+
+err_empty() {
+    if [ -s "$err" ]; then fail "standard error is not empty"; else pass; fi
+}
+
+out_lines() {
+    if [ "$(wc -l <"$out")" -eq "$1" ]; then pass; else fail "$1 lines were expected"; fi
+}
+
+# json FILTER: jq's filter yields true for the output (each value of a stream is in the array `.`).
+json() {
+    if jq -se "$1" "$out" >/dev/null 2>>"$err"; then pass; else fail "JSON: not $1"; fi
+}
+
+# same WHAT A B
+same() {
+    if [ "$2" = "$3" ]; then pass; else fail "$1: \`$2' is not \`$3'"; fi
+}
+
+# Waits until a line of the file matches.
+await() {
+    if ! timeout 30 grep -qE -m 1 -- "$2" <(exec tail -n +1 -s 0.1 -F "$1" 2>/dev/null); then
+        fail "\`$2' did not come into $1"
+    fi
+}
+
+# Starts liongatectl in the background, with SIGINT as a terminal's foreground has it: $! is its pid.
+background() {
+    local to=$1
+    shift
+    env --default-signal=INT,QUIT "$ctl" "$@" </dev/null >"$to" 2>"$to.err" &
+}
+
+detached() {
+    "$ctl" spawn-agent --detach "$@"
+}
+
+# --- the commands ---
+
+test_help() {
+    local command
+    run help 0 --help
+    out_has 'Usage: liongatectl'
+    out_has '^Exit codes:'
+    out_has '^  124 +timed out'
+    err_empty
+    for command in $("$ctl" --complete ''); do
+        run "$command --help" 0 "$command" --help
+        out_has "Usage: liongatectl $command"
+        out_has '^Example:'
+        out_has '^Exit codes:'
+    done
+    run 'help of a command' 0 help watch
+    out_has 'Usage: liongatectl watch'
+    run version 0 --version
+    out_has '^liongatectl [0-9]'
+}
+
+test_usage() {
+    run 'no command' 2
+    err_has 'which command'
+    run 'unknown command' 2 wach
+    err_has 'did you mean .watch.'
+    run 'unknown option' 2 list --nope
+    err_has 'there is no option --nope'
+    run 'missing operand' 2 show
+    err_has 'AGENT is missing'
+    run 'too many operands' 2 status now
+    run 'bad duration' 2 spawn-agent --prompt x --timeout 3x
+    err_has 'duration'
+    run 'no prompt' 2 spawn-agent
+    err_has 'prompt is missing'
+    run 'two prompts' 2 spawn-agent --prompt x -
+    run 'bad option of a backend' 2 spawn-agent --prompt x --option chunks
+    run 'contradiction' 2 spawn-agent --prompt x --option a=1 --option a.b=2
+    run 'bad id' 2 spawn-agent --prompt x --agent-id 12
+    run 'exclusive' 2 watch --from-start --tail 3
+    run 'wrong JSON' 2 call daemon.status '{'
+    run 'bad colour' 2 --color=pink status
+    run 'not UTF-8' 2 spawn-agent --prompt $'\xff'
+    run 'socket and ephemeral' 2 --ephemeral --socket x status
+}
+
+test_unreachable() {
+    run 'no daemon' 3 --socket "$dir/nowhere.sock" status
+    err_has "$dir/nowhere.sock"
+    err_has 'systemctl start liongated'
+    run 'no daemon, JSON' 3 --json --socket "$dir/nowhere.sock" status
+    if jq -e .error.message "$err" >/dev/null; then pass; else fail 'no JSON error'; fi
+}
+
+test_status() {
+    run status 0 status
+    out_has '^liongated .* protocol 1, pid [0-9]+'
+    out_has '^agents: 0 running'
+    run 'status, JSON' 0 status --json
+    out_lines 1
+    json '.[0].protocol == 1'
+    run 'global option in front' 0 --json status
+    json '.[0].protocol == 1'
+}
+
+test_spawn() {
+    run spawn 0 spawn-agent --prompt hello --option delay_ms=1
+    out_is 'Partial 1 from helloPartial 2 from helloFinal from hello'
+    err_empty
+    printf 'from a file' >"$dir/prompt"
+    run 'prompt from a file' 0 spawn-agent --prompt-file "$dir/prompt" --option chunks=1
+    out_is 'Final from from a file'
+    run_with "$dir/prompt" 'prompt from standard input' 0 spawn-agent - --option chunks=1
+    out_is 'Final from from a file'
+    run 'an agent that fails' 1 spawn-agent --prompt x --option fail_after=1 --option delay_ms=0
+    out_is 'Partial 1 from x'
+    err_has '^liongatectl: agent [0-9a-f]{8} failed: provider'
+    same 'one line of error' "$(wc -l <"$err")" 1
+    run 'spawn, JSON' 0 spawn-agent --json --prompt x --option delay_ms=0
+    json 'map(.type) == ["AgentSpawned","AgentStarted","AgentPartialOutput","AgentPartialOutput",
+        "AgentPartialOutput","AgentCompleted"]'
+    run 'unknown option of the backend' 5 spawn-agent --prompt x --option nonsense=1
+    err_has 'invalid_params'
+    run 'several' 0 spawn-agent --prompt x --count 3 --option delay_ms=1
+    out_has '^[0-9a-f]{8} +\| Partial 1 from xPartial 2 from xFinal from x$'
+    same 'three ends' "$(grep -c 'completed: 3 chunks' "$out")" 3
+    run 'several, detached' 0 spawn-agent --prompt x --count 3 --detach
+    out_lines 3
+    run 'detached, JSON' 0 spawn-agent --prompt x --detach --json
+    json '.[0].created == true and (.[0].agent_id | length) == 36'
+    local id=12345678-1234-4abc-8def-123456789abc
+    run 'an id of my own' 0 spawn-agent --detach --prompt x --agent-id $id
+    out_is "$id
+"
+    run 'again' 0 spawn-agent --prompt x --agent-id $id
+    out_is 'Partial 1 from xPartial 2 from xFinal from x'
+    run 'the id with something else' 5 spawn-agent --prompt y --agent-id $id
+    err_has 'already_exists'
+}
+
+test_exec() {
+    run exec 1 spawn-agent -- sh -c 'echo to out; echo to err >&2; exit 3'
+    out_is 'to out
+'
+    err_has '^to err$'
+    err_has 'failed: exit'
+    run 'its own exit code' 3 spawn-agent --exit-code -- sh -c 'exit 3'
+    run 'its own signal' 137 spawn-agent --exit-code -- sh -c 'kill -9 $$'
+    run 'its own success' 0 spawn-agent --exit-code -- true
+    run 'no such program' 1 spawn-agent -- "$dir/no-such-program"
+    err_has 'no-such-program'
+    run 'options behind the program' 0 spawn-agent -- echo --json -- -x
+    out_is '--json -- -x
+'
+    (cd "$dir" && "$ctl" spawn-agent -- pwd) >"$out" 2>"$err"
+    out_is "$dir
+"
+    run 'a directory of its own' 0 spawn-agent --option cwd=/ -- pwd
+    out_is '/
+'
+    # shellcheck disable=SC2016
+    run 'its environment' 0 spawn-agent --option env.GREETING=hello -- sh -c 'echo $GREETING'
+    out_is 'hello
+'
+    run 'prompt to standard input' 0 spawn-agent --prompt 'a prompt' -- cat
+    out_is 'a prompt'
+    head -c 100000 /dev/urandom >"$dir/random"
+    run 'bytes as they are' 0 spawn-agent -- cat "$dir/random"
+    if cmp -s "$out" "$dir/random"; then pass; else fail 'the bytes differ'; fi
+    run 'time-out' 124 spawn-agent --timeout 200ms -- tail -f /dev/null
+    err_has 'timeout'
+    run 'idle time-out' 124 spawn-agent --idle-timeout 200ms -- tail -f /dev/null
+    run 'a program is for exec' 2 spawn-agent --backend mock -- true
+}
+
+test_one_agent() {
+    local id
+    id=$(detached --prompt 'look at me' --option delay_ms=1 --label team=cli --group g1 \
+        --correlation-id one-agent --priority 5)
+    run wait 0 wait "$id"
+    out_is "$id completed
+"
+    run 'wait, JSON' 0 wait --json "$id"
+    json '.[0].state == "completed" and .[0].priority == 5'
+    run show 0 show "${id:0:8}"
+    out_has "^agent_id +$id"
+    out_has '^state +completed'
+    out_has '^prompt +look at me'
+    run 'show, JSON' 0 show --json "$id"
+    json '.[0].labels.team == "cli" and .[0].group == "g1"'
+    run output 0 output "$id"
+    out_is 'Partial 1 from look at mePartial 2 from look at meFinal from look at me'
+    run 'output from an offset' 0 output "$id" --offset 50
+    out_is 'Final from look at me'
+    run 'output of the error channel' 0 output "$id" --channel error
+    out_is ''
+    run 'output, JSON' 0 output "$id" --json
+    json '.[0].text | startswith("Partial 1")'
+    run 'show nobody' 4 show ffffffff-ffff-4fff-8fff-ffffffffffff
+    err_has 'not_found'
+    run 'wait for nobody' 4 wait ffffffff-ffff-4fff-8fff-ffffffffffff
+    run 'cancel what has ended' 5 cancel "$id"
+    err_has "$id: .*not_running"
+}
+
+test_many_pages_of_output() {
+    local id
+    id=$(detached --option limits.output_bytes=20000000 -- head -c 9000000 /dev/zero)
+    run 'wait for much output' 0 wait "$id"
+    run 'much output' 0 output "$id"
+    same 'its size' "$(wc -c <"$out")" 9000000
+    same 'its contents' "$(tr -d '\0' <"$out" | wc -c)" 0
+}
+
+test_list() {
+    local id
+    id=$(detached --prompt 'in the list' --label team=list --option chunks=1 --option delay_ms=0)
+    "$ctl" wait "$id" >/dev/null
+    run list 0 list --label team=list
+    out_has '^ID +STATE +BACKEND +AGE +CHUNKS +BYTES +PROMPT$'
+    out_has "^${id:0:8} +completed +mock +[0-9]+m?s +1 +22 +in the list$"
+    out_lines 2
+    run 'list, long' 0 list --long --label team=list
+    out_has "^$id +completed"
+    run 'list by state' 0 list --state failed
+    out_lacks 'completed'
+    run 'list, limited' 0 list --limit 2
+    out_lines 3
+    run 'list, JSON' 0 list --json --label team=list
+    json "(.[0].agents | length) == 1 and .[0].agents[0].agent_id == \"$id\""
+    run 'list by backend' 0 list --backend exec --json
+    json '.[0].agents | length > 0 and all(.backend == "exec")'
+    run 'list by group' 0 list --group g1 --json
+    json '.[0].agents | map(.group) == ["g1"]'
+    run 'list of nothing' 0 list --correlation-id nobody
+    out_lines 1
+    run 'list of all' 0 list --all --json
+    json '.[0].agents | length > 10'
+    run 'a state that is none' 5 list --state asleep
+}
+
+test_cancel() {
+    local first second
+    first=$(detached -- tail -f /dev/null)
+    second=$(detached --prompt x --option delay_ms=60000)
+    run cancel 0 cancel "$first" "$second"
+    out_has "^$first cancelled"
+    out_has "^$second cancelled"
+    run 'wait for the cancelled' 130 wait "$first"
+    out_has 'cancelled'
+    run 'cancel, JSON' 0 cancel --json "$(detached -- tail -f /dev/null)"
+    json '.[0].state == "cancelled"'
+    first=$(detached -- tail -f /dev/null)
+    run 'wait, too long' 124 wait "$first" --timeout 100ms
+    err_has 'timeout'
+    "$ctl" cancel "$first" >/dev/null
+}
+
+test_send() {
+    local id
+    id=$(detached --option stdin=open -- cat)
+    run 'send a line' 0 send "$id" --line hello
+    run 'send what looks like an option' 0 send "$id" --line -- --json
+    printf 'from standard input\n' >"$dir/input"
+    run_with "$dir/input" 'send standard input' 0 send "$id" - --eof
+    run 'wait for the end of input' 0 wait "$id"
+    run 'what came' 0 output "$id"
+    out_is 'hello
+--json
+from standard input
+'
+    run 'send to what has ended' 5 send "$id" more
+    err_has 'not_running'
+    id=$(detached --option stdin=open -- wc -c)
+    head -c 3000000 /dev/urandom >"$dir/input"
+    run_with "$dir/input" 'send much' 0 send "$id" - --eof
+    "$ctl" wait "$id" >/dev/null
+    run 'how much came' 0 output "$id"
+    out_is '3000000
+'
+}
+
+test_events() {
+    local id
+    id=$(detached --prompt ev --option delay_ms=0 --correlation-id for-events)
+    "$ctl" wait "$id" >/dev/null
+    run events 0 events "$id"
+    out_lines 6
+    out_has '^ +[0-9]+  20[0-9T:.-]+Z  [0-9a-f]{8}  AgentSpawned +spawned: mock "ev"'
+    out_has 'AgentPartialOutput +output 2: Final from ev'
+    out_has 'AgentCompleted +completed: 3 chunks'
+    run 'events by type' 0 events --type AgentCompleted --correlation-id for-events --json
+    json "length == 1 and .[0].agent_id == \"$id\""
+    run 'events, limited' 0 events --limit 3 --json
+    json 'map(.seq) == [1,2,3]'
+    run 'events, behind' 0 events --after 3 --limit 1 --json
+    json 'map(.seq) == [4]'
+    run 'all events' 0 events --json
+    # shellcheck disable=SC2016
+    json 'map(.seq) as $s | $s == ($s | sort) and ($s | unique | length) == ($s | length)'
+    run 'events of a wrong type' 5 events --type Nonsense
+    run stats 0 stats --correlation-id for-events
+    out_has 'Agents Spawned: +1'
+    out_has 'Agents Completed: +1'
+    out_has 'Agents Failed: +0'
+    out_has "^$id +3 +47 +completed"
+    run 'stats, JSON' 0 stats --json --correlation-id for-events
+    json '.[0].chunks == 3 and .[0].by_agent[0].chunks == 3'
+    run 'stats of all' 0 stats
+    out_has 'Total Events: +[0-9]+'
+    run call 0 call events.read "{\"agents\":[\"$id\"],\"limit\":1}"
+    json '.[0].events[0].type == "AgentSpawned"'
+    run 'call of what is none' 5 call no.such.method
+    run 'call rpc.discover' 0 call rpc.discover
+    json '.[0].methods | length > 10'
+}
+
+test_replay() {
+    local id began took
+    id=$(detached --prompt re --option 'script=[{"after_ms":0,"chunk":"one "},{"after_ms":600,"chunk":"two\n"}]')
+    "$ctl" wait "$id" >/dev/null
+    run 'replay at once' 0 replay "$id" --speed max
+    out_has '^one two$'
+    began=$(date +%s%N)
+    run 'replay in its rhythm' 0 replay "$id"
+    took=$((($(date +%s%N) - began) / 1000000))
+    if [ $took -ge 550 ]; then pass; else fail "it took only $took ms"; fi
+    run 'replay faster' 0 replay "$id" --speed 100x --timestamps
+    out_has '^20[0-9T:.-]+Z [0-9a-f]{8} \| one two$'
+    run 'replay everything' 0 replay --speed max --json
+    json 'length > 50 and .[0].seq == 1'
+    run 'replay at no speed' 2 replay --speed fast
+}
+
+test_watch() {
+    local id pid
+    id=$(detached --correlation-id w1 --label name=left -- sh -c 'printf "a\nb"; echo e >&2')
+    "$ctl" wait "$id" >/dev/null
+    run 'watch what has been' 0 watch --from-start --correlation-id w1 --until-idle
+    out_has '^[0-9a-f]{8} \* spawned: exec'
+    out_has '^[0-9a-f]{8} \| a$'
+    out_has '^[0-9a-f]{8} \| b$'
+    out_has '^[0-9a-f]{8} ! e$'
+    out_has '^[0-9a-f]{8} \* completed'
+    run 'watch one' 0 watch "$id" --from-start
+    out_has '^-- completed'
+    run 'watch with labels' 0 watch --from-start --label name=left --until-idle --prefix name
+    out_has '^left +\| a$'
+    run 'watch, typed' 0 watch --from-start --correlation-id w1 --until-idle \
+        --type AgentPartialOutput
+    out_has '\| b$'
+    out_lacks 'completed'
+    run 'watch, tail, JSON' 0 watch --tail 1 --correlation-id w1 --until-idle --json
+    json 'map(.type) == ["AgentCompleted"]'
+    run 'watch with times' 0 watch --from-start --correlation-id w1 --until-idle --timestamps
+    out_has '^20[0-9T:.-]+Z [0-9a-f]{8} \| a$'
+    run 'watch chunks' 0 watch --from-start --until-idle --chunks --correlation-id for-events
+    out_has '\| Partial 1 from ev$'
+    run 'watch in colour' 0 watch --from-start --correlation-id w1 --until-idle --color=always
+    out_has $'\033\\['
+    NO_COLOR=1 run 'no colour' 0 watch --from-start --correlation-id w1 --until-idle
+    out_lacks $'\033\\['
+
+    background "$dir/watch" watch --correlation-id w2 --tail 1
+    pid=$!
+    id=$(detached --correlation-id w2 --prompt live --option delay_ms=1)
+    await "$dir/watch" 'completed: 3 chunks'
+    kill -INT $pid
+    wait $pid
+    same 'interrupted' $? 130
+}
+
+# What an agent writes must not reach a terminal's mind.
+test_terminal() {
+    local id
+    if ! command -v script >/dev/null; then
+        return
+    fi
+    id=$(detached --correlation-id evil --prompt evil \
+        --option 'script=[{"after_ms":0,"chunk":"\u001b]0;owned\u0007\u009b2J\r!\n"}]')
+    "$ctl" wait "$id" >/dev/null
+    name='escape sequences on a terminal'
+    TERM=xterm script -qec "$ctl watch --from-start --correlation-id evil --until-idle" /dev/null \
+        >"$out" 2>"$err" </dev/null
+    out_has '\\x1b\]0;owned\\x07\\u009b2J\\x0d!'
+    out_lacks $'\033\\]0'
+    TERM=xterm script -qec "$ctl list --correlation-id evil" /dev/null >"$out" 2>"$err" </dev/null
+    out_has evil
+}
+
+test_interrupt() {
+    local pid
+    background "$dir/int" spawn-agent --json --prompt x --option delay_ms=60000
+    pid=$!
+    await "$dir/int" AgentStarted
+    name='Ctrl-C cancels'
+    kill -INT $pid
+    wait $pid
+    same 'exit code' $? 130
+    same 'its end' "$(jq -r .code "$dir/int" | tail -n 1)" cancelled
+}
+
+test_second_interrupt() {
+    local pid id
+    background "$dir/int2" spawn-agent --json -- \
+        sh -c 'trap "" TERM; echo up; while :; do tail -f /dev/null; done'
+    pid=$!
+    await "$dir/int2" '"chunk":"up'
+    id=$(jq -r .agent_id "$dir/int2" | head -n 1)
+    name='Ctrl-C twice leaves at once'
+    kill -INT $pid
+    kill -INT $pid
+    wait $pid
+    same 'exit code' $? 130
+    run 'the agent is being cancelled' 130 wait "$id"
+}
+
+test_pipe() {
+    name='closed pipe'
+    rc=0
+    "$ctl" spawn-agent --correlation-id piped -- sh -c 'while :; do echo line; done' 2>"$err" |
+        head -n 2 >"$out"
+    same 'exit code' "${PIPESTATUS[0]}" 0
+    out_lines 2
+    err_empty
+    run 'what became of it' 0 watch --from-start --correlation-id piped --until-idle --json \
+        --type AgentError
+    json 'map(.code) == ["cancelled"]'
+    name='closed pipe of a watch that has nothing to say'
+    "$ctl" watch --correlation-id nobody 2>"$err" | true
+    same 'exit code' "${PIPESTATUS[0]}" 0
+    err_empty
+    "$ctl" events 2>"$err" | head -n 1 >"$out"
+    same 'exit code' "${PIPESTATUS[0]}" 0
+    err_empty
+}
+
+test_restart() {
+    local watcher spawner waiter id
+    background "$dir/watched" watch --json --from-start
+    watcher=$!
+    background "$dir/spawned" spawn-agent --json --prompt again --on-restart rerun \
+        --option chunks=20 --option delay_ms=50
+    spawner=$!
+    id=$(detached --prompt lost --option delay_ms=60000)
+    background "$dir/waited" wait "$id"
+    waiter=$!
+    await "$dir/spawned" AgentPartialOutput
+    await "$dir/watched" "AgentStarted.*$id|$id.*AgentStarted"
+    end_daemon KILL
+    await "$dir/watched.err" 'connection is lost'
+    start_daemon
+    name='spawn-agent outlives a restart'
+    wait $spawner
+    same 'exit code' $? 0
+    await "$dir/watched.err" 'daemon is back'
+    same 'its attempts' "$(jq -r 'select(.type == "AgentStarted") | .attempt' "$dir/spawned" |
+        tail -n 1)" 2
+    name='wait outlives a restart'
+    wait $waiter
+    same 'exit code' $? 1
+    same 'its end' "$(cut -d ' ' -f 2,3 "$dir/waited")" 'failed interrupted:'
+    detached --prompt last --correlation-id last-one --option chunks=1 >/dev/null
+    await "$dir/watched" '"type":"AgentCompleted".*last-one|last-one.*"type":"AgentCompleted"'
+    kill -INT $watcher
+    wait $watcher
+    name='watch misses nothing and repeats nothing'
+    "$ctl" events --json >"$out" 2>"$err"
+    same 'the events' "$(jq -r .seq "$dir/watched" | md5sum)" "$(jq -r .seq "$out" | md5sum)"
+}
+
+test_replaced() {
+    local watcher
+    background "$dir/anew" watch --tail 1
+    watcher=$!
+    await "$dir/anew" .
+    end_daemon TERM
+    rm -rf "$dir/state"
+    start_daemon
+    await "$dir/anew" 'the log was replaced'
+    await "$dir/anew" 'daemon started'
+    kill -INT $watcher
+    name='the log is replaced'
+    wait $watcher
+    same 'exit code' $? 130
+}
+
+test_demos() {
+    run demo 0 demo 'Say hello'
+    out_has '\| Partial 1 from Say hello$'
+    out_has '\| Final from Say hello$'
+    out_has 'Agents Completed: +1'
+    run 'multi-agent-demo' 0 multi-agent-demo --agents 3 --option chunks=4 --option delay_ms=20
+    out_has '^A +\| Partial 1 from Agent A$'
+    out_has '^C +\| Final from Agent C$'
+    out_has '^B +4$'
+    out_has '^([ABC] ){11}[ABC]$'
+    out_has 'Agents Spawned: +3'
+    out_has 'Chunks: +12'
+    run 'multi-agent-demo with prompts' 0 multi-agent-demo red green --option delay_ms=1
+    out_has '^A +\| Final from red$'
+    out_has '^B +\| Final from green$'
+    run 'multi-agent-demo, JSON' 0 multi-agent-demo --json --option delay_ms=1
+    json '.[-1].summary.chunks_by_agent == {"A":3,"B":3,"C":3} and (.[-1].summary.order | length) == 9'
+    run 'multi-agent-demo of failing agents' 1 multi-agent-demo --option fail_after=1
+}
+
+test_ephemeral() {
+    local before after
+    before=$(find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'liongate-??????' | sort)
+    LIONGATED=$daemon run ephemeral 0 --ephemeral demo
+    out_has 'Agents Completed: +1'
+    LIONGATED=$daemon run 'ephemeral program' 7 spawn-agent --ephemeral --exit-code -- sh -c 'exit 7'
+    LIONGATED=/bin/false run 'no daemon to start' 3 --ephemeral status
+    err_has 'cannot start a private daemon'
+    after=$(find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'liongate-??????' | sort)
+    same 'nothing is left' "$after" "$before"
+}
+
+test_completion() {
+    local id
+    run 'commands' 0 --complete wa
+    out_is 'wait
+watch
+'
+    run 'options' 0 --complete spawn-agent --de
+    out_is '--detach
+'
+    run 'event types' 0 --complete watch --type AgentC
+    out_is 'AgentCompleted
+'
+    run 'choices' 0 --complete spawn-agent --on-restart r
+    out_is 'rerun
+'
+    run 'methods' 0 --complete call daemon.
+    out_is 'daemon.status
+'
+    run 'files' 0 --complete spawn-agent --prompt-file ''
+    out_is ':files
+'
+    id=$(detached --prompt x)
+    run 'agents' 0 --complete show "${id:0:12}"
+    out_is "$id
+"
+}
+
+test_help
+test_usage
+test_unreachable
+start_daemon
+test_status
+test_spawn
+test_exec
+test_one_agent
+test_many_pages_of_output
+test_list
+test_cancel
+test_send
+test_events
+test_replay
+test_watch
+test_terminal
+test_interrupt
+test_second_interrupt
+test_pipe
+test_restart
+test_demos
+test_completion
+test_replaced
+test_ephemeral
+
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]

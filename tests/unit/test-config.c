@@ -1,0 +1,564 @@
+/* daemon/config*.c */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "daemon/config.h"
+#include "tests/lib/check-main.h"
+
+#define MIB (1024ULL * 1024)
+
+static char dir[64];
+static Buf errors;
+
+static void setup(void)
+{
+	snprintf(dir, sizeof(dir), "/tmp/test-config-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+}
+
+static void teardown(void)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
+	ck_assert_int_eq(system(command), 0);
+	buf_done(&errors);
+}
+
+static const char *path_of(const char *name)
+{
+	static char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return path;
+}
+
+static void write_file(const char *name, const char *text)
+{
+	FILE *f = fopen(path_of(name), "we");
+
+	ck_assert_ptr_nonnull(f);
+	ck_assert_uint_eq(fwrite(text, 1, strlen(text), f), strlen(text));
+	ck_assert_int_eq(fclose(f), 0);
+}
+
+static const char *error_text(void)
+{
+	ck_assert_int_eq(buf_terminate(&errors), 0);
+	return errors.data;
+}
+
+/* Loads by way of a command line that ends in NULL, without the name of the program. */
+static int load_with(Config **ret, const char *const *arguments)
+{
+	_cleanup_(config_options_done) ConfigOptions options = { 0 };
+	char *argv[16] = { (char[]){ "liongated" } };
+	int r, argc = 1;
+
+	buf_done(&errors);
+	while (arguments[argc - 1]) {
+		argv[argc] = (char *)(uintptr_t)arguments[argc - 1];
+		argc++;
+	}
+	r = config_options_parse(argc, argv, &options, &errors);
+	if (r < 0)
+		return r;
+	return config_load(&options, ret, &errors);
+}
+
+/* Loads `text` as the only file. */
+static int load_text(const char *text, Config **ret)
+{
+	write_file("c.conf", text);
+	return load_with(ret, (const char *[]){ "--config", path_of("c.conf"), NULL });
+}
+
+static Config *must_load_text(const char *text)
+{
+	Config *c = NULL;
+
+	ck_assert_msg(load_text(text, &c) == 0, "%s", error_text());
+	return c;
+}
+
+static void assert_error(const char *needle)
+{
+	ck_assert_msg(
+		strstr(error_text(), needle) != NULL, "no \"%s\" in:\n%s", needle, error_text());
+}
+
+START_TEST(defaults)
+{
+	Config *c = NULL;
+
+	ck_assert_int_eq(load_with(&c, (const char *[]){ "--no-config", NULL }), 0);
+	ck_assert_ptr_null(c->socket);
+	ck_assert_ptr_null(c->state_dir);
+	ck_assert_uint_eq(c->workers, 0);
+	ck_assert_uint_eq(c->stop_grace_us, 10 * USEC_PER_SEC);
+	ck_assert_uint_eq(c->kill_grace_ms, 5000);
+	ck_assert_int_eq(c->log_level, LOG_LEVEL_INFO);
+	ck_assert_uint_eq(c->socket_mode, 0660);
+	ck_assert_uint_eq(c->max_running, 1024);
+	ck_assert_uint_eq(c->max_queued, 10000);
+	ck_assert_uint_eq(c->max_clients, 4096);
+	ck_assert_uint_eq(c->max_request_bytes, 4 * MIB);
+	ck_assert_uint_eq(c->max_prompt_bytes, 4 * MIB);
+	ck_assert_uint_eq(c->max_batch, 1000);
+	ck_assert_int_eq(c->durability, DURABILITY_INTERVAL);
+	ck_assert_uint_eq(c->sync_interval_us, USEC_PER_SEC);
+	ck_assert_uint_eq(c->segment_bytes, 64 * MIB);
+	ck_assert_uint_eq(c->retain_bytes, 0);
+	ck_assert_uint_eq(c->retain_age_us, 0);
+	ck_assert_int_eq(c->access_other, ROLE_NONE);
+	ck_assert_uint_eq(c->n_groups + c->n_access, 0);
+	config_free(c);
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	uint64_t bytes; /* 0: is refused */
+} sizes[] = {
+	{ "64MiB", 64 * MIB },
+	{ "64 MiB", 64 * MIB },
+	{ "64mib", 64 * MIB },
+	{ "1GiB", 1024 * MIB },
+	{ "64KiB", 65536 },
+	{ "64K", 65536 },
+	{ "2M", 2 * MIB },
+	{ "1G", 1024 * MIB },
+	{ "100MB", 100000000 },
+	{ "100KB", 100000 },
+	{ "70000B", 70000 },
+	{ "70000", 70000 },
+	{ "", 0 },
+	{ "MiB", 0 },
+	{ "-1", 0 },
+	{ "1.5MiB", 0 },
+	{ "0x10000", 0 },
+	{ "64Mi", 0 },
+	{ "64MiB x", 0 },
+	{ "65535", 0 },
+	{ "2GiB", 0 },
+	{ "99999999999999999999999", 0 },
+	{ "18446744073709551615K", 0 },
+};
+
+START_TEST(size)
+{
+	char text[128];
+	Config *c = NULL;
+
+	snprintf(text, sizeof(text), "[log]\nsegment_bytes = %s\n", sizes[_i].text);
+	if (sizes[_i].bytes == 0) {
+		ck_assert_int_eq(load_text(text, &c), -EINVAL);
+		assert_error("c.conf:2: segment_bytes: ");
+		return;
+	}
+	c = must_load_text(text);
+	ck_assert_uint_eq(c->segment_bytes, sizes[_i].bytes);
+	config_free(c);
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	bool ok;
+	uint64_t us;
+} times[] = {
+	{ "1s", true, USEC_PER_SEC },
+	{ "500ms", true, 500 * USEC_PER_MSEC },
+	{ "250us", true, 250 },
+	{ "2min", true, 120 * USEC_PER_SEC },
+	{ "1h", true, 3600 * USEC_PER_SEC },
+	{ "7d", true, 7 * 86400 * USEC_PER_SEC },
+	{ "90", true, 90 * USEC_PER_SEC },
+	{ "0", true, 0 },
+	{ "1m", false, 0 },
+	{ "1S", false, 0 },
+	{ "s", false, 0 },
+	{ "-1s", false, 0 },
+	{ "1000000000d", false, 0 },
+};
+
+START_TEST(time_of)
+{
+	char text[128];
+	Config *c = NULL;
+
+	snprintf(text, sizeof(text), "[log]\nretain_age = %s\n", times[_i].text);
+	if (!times[_i].ok) {
+		ck_assert_int_eq(load_text(text, &c), -EINVAL);
+		assert_error("c.conf:2: retain_age: ");
+		return;
+	}
+	c = must_load_text(text);
+	ck_assert_uint_eq(c->retain_age_us, times[_i].us);
+	config_free(c);
+}
+END_TEST
+
+/* One line each, in the section that stands before the colon; and what the error says. */
+static const struct {
+	const char *text, *error;
+} bad[] = {
+	{ "[limits]\nmax_runing = 5\n",
+		":2: unknown key 'max_runing' in [limits]; did you mean max_running?" },
+	{ "[limits]\nmax-running = 5\n", "did you mean max_running?" },
+	{ "[daemon]\nmax_running = 5\n",
+		":2: unknown key 'max_running' in [daemon]: it belongs in [limits]" },
+	{ "[limits]\nxyzzy = 5\n", ":2: unknown key 'xyzzy' in [limits]\n" },
+	{ "[limit]\nmax_running = 5\n", ":1: unknown section [limit]; did you mean [limits]?" },
+	{ "[xyzzy]\n", ":1: unknown section [xyzzy]: there are [daemon]" },
+	{ "max_running = 5\n", ":1: 'max_running' stands before the first [section]" },
+	{ "[limits\n", ":1: a section is [NAME] on a line of its own" },
+	{ "[limits] max_running = 5\n", ":1: a section is [NAME]" },
+	{ "[limits]\nmax_running\n", ":2: 'max_running' is no KEY = VALUE" },
+	{ "[limits]\n= 5\n", ":2: '' is no KEY = VALUE" },
+	{ "[limits]\nmax_running = 5\n\nmax_running = 6\n",
+		":4: [limits] max_running is set twice in this file, first at line 2" },
+	{ "[limits]\nmax_running = 0\n",
+		":2: max_running: 0 is out of range: it must be from 1 to 1000000" },
+	{ "[limits]\nmax_running = five\n", ":2: max_running: 'five' is not a whole number" },
+	{ "[limits]\nmax_request_bytes = 16MiB\n", "it must be from 4KiB to 15MiB" },
+	{ "[limits]\nmax_request_bytes = 4095\n", "it must be from 4KiB to 15MiB" },
+	{ "[daemon]\nsocket_mode = 0888\n", "'0888' is not an octal mode" },
+	{ "[daemon]\nsocket_mode = 1777\n", "1777 is out of range: it must be from 0000 to 0777" },
+	{ "[daemon]\nsocket = control.sock\n", "'control.sock' must be an absolute path" },
+	{ "[daemon]\nkill_grace = 1us\n", "'1us' is not a time of whole milliseconds" },
+	{ "[daemon]\nlog_level = loud\n", "'loud' is not error, warning, notice, info or debug" },
+	{ "[log]\ndurability = yes\n", "'yes' is not interval or fsync" },
+	{ "[access]\nother = root\n", ":2: other: 'root' is not none, observe, submit or admin" },
+	{ "[access]\nuser.root = none\n", ":2: user.root: 'none' is not observe, submit or admin" },
+	{ "[access]\nuser.no-such-user = submit\n",
+		":2: user.no-such-user: there is no user 'no-such-user'" },
+	{ "[access]\ngroup.no-such-group = submit\n", "there is no group 'no-such-group'" },
+	{ "[access]\nuser. = submit\n", "there is no user ''" },
+	{ "[access]\nuser.4294967295 = submit\n", "there is no user '4294967295'" },
+	{ "[access]\nroot = submit\n", "it takes user.NAME, group.NAME and other" },
+	{ "[access]\nuser.root = submit\nuser.0 = admin\n", ":3: [access] user.0 is set twice" },
+	{ "[group]\nmax_running = 1\n", ":1: the group needs a name" },
+	{ "[group a]\nmax_queued = 1\n",
+		":2: unknown key 'max_queued' in [group a]: it takes max_running" },
+	{ "[group a]\nmax_running = 1\n[group a]\nmax_running = 2\n",
+		":4: [group a] max_running is set twice" },
+	{ "[daemon]\nsocket_group =; daemon\n", "'; daemon' must not hold a ';'" },
+	{ "[group a ;b]\n", ":1: the group's name must be UTF-8" },
+	{ "[daemon]\nsocket = /\xff\n", "must be UTF-8" },
+};
+
+START_TEST(refused)
+{
+	Config *c = NULL;
+
+	ck_assert_int_eq(load_text(bad[_i].text, &c), -EINVAL);
+	ck_assert_ptr_null(c);
+	assert_error(bad[_i].error);
+	ck_assert_ptr_nonnull(strstr(error_text(), "/c.conf:"));
+}
+END_TEST
+
+START_TEST(all_errors_at_once)
+{
+	Config *c = NULL;
+
+	write_file("c.conf", "[daemon]\nworkers = many\nnonsense\n[log]\nsegment_bytes = 1\n"
+			     "[limits]\nmax_runing = 1\n");
+	ck_assert_int_eq(load_with(&c, (const char *[]){ "--config", path_of("c.conf"),
+					       "--max-batch=x", "--group..max_running=1", NULL }),
+		-EINVAL);
+	assert_error("c.conf:2: workers:");
+	assert_error("c.conf:3: 'nonsense' is no KEY = VALUE");
+	assert_error("c.conf:5: segment_bytes:");
+	assert_error("c.conf:7: unknown key 'max_runing'");
+	assert_error("--max-batch: max_batch: 'x' is not a whole number");
+	assert_error("--group..max_running: the group needs a name");
+}
+END_TEST
+
+START_TEST(everything_set)
+{
+	Config *c = must_load_text(
+		"\xef\xbb\xbf; a comment\n# and another\n"
+		"[daemon]\r\n  socket = /run/x y.sock\t\r\nstate_dir: /var/lib/x ; a note\n"
+		"workers=3\nsocket_mode = 600\nsocket_group = adm\nlog_level=debug\n"
+		"stop_grace = 0\nkill_grace = 250ms\n"
+		"[log]\ndurability = fsync\nretain_bytes = 10GiB\nretain_age = 30d\n"
+		"[limits]\nmax_prompt_bytes = 1MiB\n"
+		"[ group a.b c ] ; it\nmax_running = 2\n"
+		"[access]\nuser.root = submit\ngroup.4242 = observe\nother = admin");
+
+	ck_assert_str_eq(c->socket, "/run/x y.sock");
+	ck_assert_str_eq(c->state_dir, "/var/lib/x");
+	ck_assert_uint_eq(c->workers, 3);
+	ck_assert_uint_eq(c->socket_mode, 0600);
+	ck_assert_str_eq(c->socket_group, "adm");
+	ck_assert_int_eq(c->log_level, LOG_LEVEL_DEBUG);
+	ck_assert_uint_eq(c->stop_grace_us, 0);
+	ck_assert_uint_eq(c->kill_grace_ms, 250);
+	ck_assert_int_eq(c->durability, DURABILITY_FSYNC);
+	ck_assert_uint_eq(c->retain_bytes, 10240 * MIB);
+	ck_assert_uint_eq(c->retain_age_us, 30 * 86400 * USEC_PER_SEC);
+	ck_assert_uint_eq(c->max_prompt_bytes, MIB);
+	ck_assert_uint_eq(c->n_groups, 1);
+	ck_assert_str_eq(c->groups[0].name, "a.b c");
+	ck_assert_uint_eq(c->groups[0].max_running, 2);
+	ck_assert_uint_eq(c->n_access, 2);
+	ck_assert(!c->access[0].is_group && c->access[0].id == 0);
+	ck_assert_int_eq(c->access[0].role, ROLE_SUBMIT);
+	ck_assert(c->access[1].is_group && c->access[1].id == 4242);
+	ck_assert_int_eq(c->access[1].role, ROLE_OBSERVE);
+	ck_assert_int_eq(c->access_other, ROLE_ADMIN);
+	config_free(c);
+}
+END_TEST
+
+START_TEST(printed_reads_back)
+{
+	_cleanup_buf_ Buf first = { 0 }, second = { 0 }, changed = { 0 }, fixed = { 0 };
+	Config *a, *b;
+
+	a = must_load_text(
+		"[daemon]\nsocket = /run/a.sock\nkill_grace = 1500ms\nworkers = 7\n"
+		"[log]\nsync_interval = 1001us\nsegment_bytes = 100MB\nretain_age = 36h\n"
+		"[limits]\nmax_request_bytes = 4097\n"
+		"[access]\nother = observe\nuser.0 = submit\ngroup.7 = admin\n"
+		"[group a b.c]\nmax_running = 1\n[group \xc3\xa9]\nmax_running = 1000000\n");
+	ck_assert_int_eq(config_print(a, &first), 0);
+	ck_assert_int_eq(buf_terminate(&first), 0);
+	b = must_load_text(first.data);
+	ck_assert_int_eq(config_diff(a, b, &changed, &fixed), 0);
+	ck_assert_uint_eq(changed.len + fixed.len, 0);
+	ck_assert_int_eq(config_print(b, &second), 0);
+	ck_assert_uint_eq(first.len, second.len);
+	ck_assert_mem_eq(first.data, second.data, first.len);
+	config_free(a);
+	config_free(b);
+}
+END_TEST
+
+START_TEST(drop_ins_in_order)
+{
+	Config *c = NULL;
+
+	write_file("c.conf",
+		"[limits]\nmax_running = 1\nmax_queued = 1\nmax_clients = 1\nmax_batch = 1\n"
+		"[access]\nuser.7 = submit\n[group a]\nmax_running = 1\n");
+	ck_assert_int_eq(mkdir(path_of("c.conf.d"), 0700), 0);
+	write_file("c.conf.d/20.conf", "[limits]\nmax_queued = 3\nmax_clients = 3\n");
+	write_file("c.conf.d/10.conf", "[limits]\nmax_running = 2\nmax_queued = 2\n"
+				       "[access]\nuser.7 = admin\n[group a]\nmax_running = 9\n");
+	write_file("c.conf.d/30.conf~", "nonsense");
+	write_file("c.conf.d/.hidden.conf", "nonsense");
+	ck_assert_int_eq(load_with(&c, (const char *[]){ "--max-clients", "4", "--config",
+					       path_of("c.conf"), NULL }),
+		0);
+	ck_assert_uint_eq(c->max_running, 2);
+	ck_assert_uint_eq(c->max_queued, 3);
+	ck_assert_uint_eq(c->max_clients, 4);
+	ck_assert_uint_eq(c->max_batch, 1);
+	ck_assert_uint_eq(c->n_access, 1);
+	ck_assert_int_eq(c->access[0].role, ROLE_ADMIN);
+	ck_assert_uint_eq(c->n_groups, 1);
+	ck_assert_uint_eq(c->groups[0].max_running, 9);
+	config_free(c);
+}
+END_TEST
+
+START_TEST(usual_place_of_a_user)
+{
+	Config *c = NULL;
+
+	if (getuid() == 0 && setresuid(4242, 4242, 4242) < 0)
+		return;
+	if (getuid() < 1000)
+		return;
+	/* The directory belongs to whoever ran setup(): only reading is needed, of a missing file. */
+	ck_assert_int_eq(setenv("XDG_CONFIG_HOME", "/nonexistent", 1), 0);
+	ck_assert_int_eq(load_with(&c, (const char *[]){ NULL }), 0);
+	ck_assert_uint_eq(c->max_running, 1024);
+	config_free(c);
+}
+END_TEST
+
+START_TEST(missing_file)
+{
+	Config *c = NULL;
+
+	ck_assert_int_eq(
+		load_with(&c, (const char *[]){ "--config", path_of("none.conf"), NULL }), -EINVAL);
+	assert_error("/none.conf: cannot be read: No such file or directory");
+}
+END_TEST
+
+START_TEST(long_line)
+{
+	_cleanup_free_ char *text = malloc(20001);
+	Config *c = NULL;
+
+	ck_assert_ptr_nonnull(text);
+	memset(text, 'x', 20000);
+	text[20000] = '\0';
+	memcpy(text, "[log]\nretain_age = ", 19);
+	ck_assert_int_eq(load_text(text, &c), -EINVAL);
+	assert_error("c.conf:2: the line is longer than");
+	ck_assert_ptr_null(strstr(error_text(), ":3:"));
+}
+END_TEST
+
+START_TEST(option_forms)
+{
+	Config *c = NULL;
+
+	ck_assert_int_eq(
+		load_with(&c, (const char *[]){ "--no-config", "--max-running=1", "--max_queued=2",
+				      "--max_clients", "3", "--limits.max-batch", "4",
+				      "--group.a.b-c.max-running=5", "--access.other=observe",
+				      "--access.user.0=submit", "--access.group.0", "admin",
+				      "--max-running=6", NULL }),
+		0);
+	ck_assert_uint_eq(c->max_running, 6);
+	ck_assert_uint_eq(c->max_queued, 2);
+	ck_assert_uint_eq(c->max_clients, 3);
+	ck_assert_uint_eq(c->max_batch, 4);
+	ck_assert_str_eq(c->groups[0].name, "a.b-c");
+	ck_assert_uint_eq(c->groups[0].max_running, 5);
+	ck_assert_int_eq(c->access_other, ROLE_OBSERVE);
+	ck_assert_uint_eq(c->n_access, 2);
+	config_free(c);
+}
+END_TEST
+
+static const struct {
+	const char *arguments[4];
+	const char *error;
+} bad_options[] = {
+	{ { "--max-runing=5" }, "unknown option --max-runing; did you mean --max-running?\n" },
+	{ { "--max-runing", "5" }, "unknown option --max-runing; did you mean --max-running?\n" },
+	{ { "--chek-config" }, "unknown option --chek-config; did you mean --check-config?\n" },
+	{ { "--xyzzy" }, "unknown option --xyzzy\n" },
+	{ { "--other=admin" }, "unknown option --other" },
+	{ { "start" }, "unexpected argument 'start'" },
+	{ { "--max-running" }, "option --max-running needs a value\n" },
+	{ { "--config" }, "option --config needs a value\n" },
+	{ { "--config=/x", "--no-config" }, "exclude each other\n" },
+	{ { "--group.max_running=1" }, "unknown option --group.max_running" },
+};
+
+START_TEST(refused_option)
+{
+	Config *c = NULL;
+
+	ck_assert_int_eq(load_with(&c, bad_options[_i].arguments), -EINVAL);
+	assert_error(bad_options[_i].error);
+	ck_assert_ptr_eq(strchr(error_text(), '\n'), strrchr(error_text(), '\n'));
+}
+END_TEST
+
+static const struct {
+	const char *option;
+	ConfigAction action;
+} actions[] = {
+	{ "--workers=1", CONFIG_RUN },
+	{ "--check-config", CONFIG_ACTION_CHECK_CONFIG },
+	{ "--print-config", CONFIG_ACTION_PRINT_CONFIG },
+	{ "--check", CONFIG_ACTION_CHECK },
+	{ "--help", CONFIG_ACTION_HELP },
+	{ "-h", CONFIG_ACTION_HELP },
+	{ "--version", CONFIG_ACTION_VERSION },
+};
+
+START_TEST(action)
+{
+	_cleanup_(config_options_done) ConfigOptions options = { 0 };
+	char option[32];
+	char *argv[] = { option, option, NULL };
+
+	snprintf(option, sizeof(option), "%s", actions[_i].option);
+	ck_assert_int_eq(config_options_parse(2, argv, &options, &errors), 0);
+	ck_assert_int_eq(options.action, actions[_i].action);
+}
+END_TEST
+
+START_TEST(help_names_every_key)
+{
+	_cleanup_buf_ Buf help = { 0 };
+	static const char *const some[] = { "--check-config", "--max-running=VALUE",
+		"--state-dir=VALUE", "Default: 64MiB", "--access.other=VALUE", "--retain-age=VALUE",
+		"--no-config" };
+
+	ck_assert_int_eq(config_print_help(&help), 0);
+	ck_assert_int_eq(buf_terminate(&help), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(some); i++)
+		ck_assert_msg(strstr(help.data, some[i]) != NULL, "no %s", some[i]);
+}
+END_TEST
+
+START_TEST(diff)
+{
+	_cleanup_buf_ Buf changed = { 0 }, fixed = { 0 };
+	Config *a, *b;
+
+	a = must_load_text("[group x]\nmax_running = 1\n[group y]\nmax_running = 1\n"
+			   "[access]\nuser.1 = submit\nuser.2 = submit\n");
+	b = must_load_text(
+		"[daemon]\nworkers = 2\nsocket = /s\nlog_level = debug\n[limits]\nmax_running = 5\n"
+		"[group y]\nmax_running = 2\n[group z]\nmax_running = 1\n"
+		"[access]\nuser.2 = submit\nuser.1 = admin\n");
+	ck_assert_int_eq(config_diff(a, b, &changed, &fixed), 0);
+	ck_assert_int_eq(buf_terminate(&changed), 0);
+	ck_assert_int_eq(buf_terminate(&fixed), 0);
+	ck_assert_str_eq(changed.data, "daemon.log_level, limits.max_running, group.x.max_running, "
+				       "group.y.max_running, group.z.max_running, access");
+	ck_assert_str_eq(fixed.data, "daemon.socket, daemon.workers");
+	config_free(a);
+	config_free(b);
+}
+END_TEST
+
+START_TEST(diff_ignores_order)
+{
+	_cleanup_buf_ Buf changed = { 0 }, fixed = { 0 };
+	Config *a = must_load_text("[access]\nuser.1 = submit\nuser.2 = admin\n");
+	Config *b = must_load_text("[access]\nuser.2 = admin\nuser.1 = submit\n");
+
+	ck_assert_int_eq(config_diff(a, b, &changed, &fixed), 0);
+	ck_assert_uint_eq(changed.len + fixed.len, 0);
+	config_free(a);
+	config_free(b);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *suite = suite_create("config");
+	TCase *files = tcase_create("files"), *options = tcase_create("options");
+
+	tcase_add_checked_fixture(files, setup, teardown);
+	tcase_add_test(files, defaults);
+	tcase_add_loop_test(files, size, 0, ARRAY_SIZE(sizes));
+	tcase_add_loop_test(files, time_of, 0, ARRAY_SIZE(times));
+	tcase_add_loop_test(files, refused, 0, ARRAY_SIZE(bad));
+	tcase_add_test(files, all_errors_at_once);
+	tcase_add_test(files, everything_set);
+	tcase_add_test(files, printed_reads_back);
+	tcase_add_test(files, drop_ins_in_order);
+	tcase_add_test(files, missing_file);
+	tcase_add_test(files, long_line);
+	tcase_add_test(files, diff);
+	tcase_add_test(files, diff_ignores_order);
+	tcase_add_test(options, usual_place_of_a_user);
+	tcase_add_test(options, option_forms);
+	tcase_add_loop_test(options, refused_option, 0, ARRAY_SIZE(bad_options));
+	tcase_add_loop_test(options, action, 0, ARRAY_SIZE(actions));
+	tcase_add_test(options, help_names_every_key);
+	suite_add_tcase(suite, files);
+	suite_add_tcase(suite, options);
+	return suite;
+}
