@@ -682,5 +682,9 @@ test_completion
 test_replaced
 test_ephemeral
 
+if [ "$failed" -ne 0 ]; then
+    echo 'What the daemon said:'
+    tail -n 50 "$dir/daemon.log"
+fi
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]

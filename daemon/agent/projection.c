@@ -97,10 +97,13 @@ static int write_rows(RowsJob *j, Reader *reader)
 	for (size_t i = 0; r == 0 && i < j->n; i++) {
 		CatalogRow row = j->rows[i];
 
-		if (!row.spec && !j->agents[i]->in_catalog)
-			r = read_spec(j, reader, &row, &line);
-		if (r == 0)
-			r = catalog_put(catalog, &row);
+		if (!row.spec && !j->agents[i]->in_catalog &&
+			read_spec(j, reader, &row, &line) < 0) {
+			/* Lost to the disk: what is left of it is better than no row, and than no row of all the others. */
+			row.spec = j->agents[i]->list_spec;
+			row.spec_len = j->agents[i]->list_spec_len;
+		}
+		r = catalog_put(catalog, &row);
 	}
 	if (r == 0)
 		r = catalog_commit(catalog, j->applied);
@@ -254,8 +257,14 @@ static bool prune_run(ReaderJob *job, Reader *reader)
 	PruneJob *j = container_of(job, PruneJob, job);
 	char name[SEGMENT_NAME_LEN + 16];
 	uint64_t deleted = 0;
-	int r;
+	int r = j->n > 0 ? catalog_sync(reader_catalog(reader)) : 0;
 
+	if (r < 0) {
+		/* Rows of which the log will be the only copy must not lose it. The next start finds the segments again. */
+		log_error(
+			"the catalog cannot be synced, so no segment is removed: %s", strerror(-r));
+		return false;
+	}
 	for (; j->n > 0; j->n--) {
 		segment_name(j->bases[j->n - 1], ".ndjson", name);
 		if (unlinkat(reader_log_dirfd(reader), name, 0) < 0 && errno != ENOENT)

@@ -329,12 +329,17 @@ static int recover(Recovery *r, EventLog *log)
 	r->seq = applied;
 	r->from_seq = applied + 1;
 	error = catalog_live(r->catalog, on_live_row, r);
+	if (error == -EBADMSG) /* its own damage, told apart from the log's */
+		error = -EUCLEAN;
 	if (error == 0)
 		error = eventlog_recover(log, r->from_seq, &hooks);
 	if (error == 0 && applied >= eventlog_end_seq(log))
 		error = -ESTALE;
-	if (error == 0 && r->seq > applied)
+	if (error == 0 && r->seq > applied) {
 		error = put_live(r);
+		if (error == -EBADMSG)
+			error = -EUCLEAN;
+	}
 	return error < 0 ? error : drop_long_specs(r);
 }
 
@@ -363,8 +368,9 @@ int recovery_run(const char *state_dir, EventLog *log, Registry *ret_registry,
 	Recovery r = { 0 };
 	int error = try_once(state_dir, log, &r);
 
-	if (error == -ESTALE) {
-		log_warning("the catalog is newer than the log: it is made anew");
+	if (error == -ESTALE || error == -EUCLEAN) {
+		log_warning("the catalog is %s: it is made anew",
+			error == -ESTALE ? "newer than the log" : "damaged");
 		error = catalog_set_aside(state_dir);
 		r = (Recovery){ 0 };
 		if (error == 0)

@@ -144,10 +144,17 @@ static int check_record(Walk *w, const IndexRecord *record, bool verify, bool de
 		return -EBADMSG;
 	if (read)
 		r = read_data(w, w->pos, record->end - w->pos);
-	if (r == 0 && read && crc32c(w->data.data, w->data.len) != record->crc)
-		r = -EBADMSG;
-	if (r < 0 || !deliver)
+	if (r < 0)
 		return r;
+	if (read && crc32c(w->data.data, w->data.len) != record->crc) {
+		if (verify)
+			return -EBADMSG;
+		/* It was good once, so what follows it is too: this one event is lost, and will be served as a gap. */
+		log_error("event %" PRIu64 " is damaged in the log", seq);
+		return 0;
+	}
+	if (!deliver)
+		return 0;
 	return w->recovery->on_event(seq, record,
 		record->type == EVENT_TYPE_AGENT_PARTIAL_OUTPUT ? NULL : w->data.data, w->data.len,
 		w->recovery->userdata);
@@ -274,13 +281,12 @@ static void set_aside(Walk *w)
 		log_warning("what was cut off is kept in %s", name);
 }
 
-static int cut_tail(Walk *w, bool keep)
+static int cut_tail(Walk *w)
 {
 	log_warning("segment %020" PRIu64 ": %" PRIu64 " bytes after event %" PRIu64
 		    " are torn and are cut off",
 		w->segment->base, w->size - w->pos, w->segment->base + w->n - 1);
-	if (keep)
-		set_aside(w);
+	set_aside(w);
 	return ftruncate(w->segment->fd, (off_t)w->pos) < 0 ? -errno : 0;
 }
 
@@ -308,7 +314,7 @@ int segment_recover(int log_dirfd, const Segment *s, bool verify, bool last, uin
 	if (r > 0)
 		r = walk_lines(&w);
 	if (r > 0)
-		r = last ? cut_tail(&w, verify) : 0;
+		r = last ? cut_tail(&w) : 0;
 	if (r == 0 && ftruncate(s->idx_fd, (off_t)(w.n * sizeof(IndexRecord))) < 0)
 		r = -errno;
 	buf_done(&w.data);

@@ -13,8 +13,7 @@ typedef struct SegmentState {
 	uint64_t bytes; /* of good lines */
 } SegmentState;
 
-/* `verify`: every line is compared with its CRC (after a power cut). `last`: what follows the last good line is cut off (and kept in BASE.torn if
- * verify). Lines without index are indexed; each such event is given to recovery->on_event if its seq is >= from_seq, after those
+/* `verify`: every line is compared with its CRC (after a power cut). `last`: what follows the last good line is cut off and kept in BASE.torn. Lines without index are indexed; each such event is given to recovery->on_event if its seq is >= from_seq, after those
  * whose index was there. -errno. */
 int segment_recover(int log_dirfd, const Segment *s, bool verify, bool last, uint64_t from_seq,
 	const EventLogRecovery *recovery, SegmentState *ret) _must_check_;

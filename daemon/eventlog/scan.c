@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/fd.h"
 #include "daemon/eventlog/crc32c.h"
@@ -178,10 +179,13 @@ int scan_previous(Scan *s, ScanEvent *ret)
 int scan_read_line(const ScanEvent *event, Buf *b)
 {
 	size_t len = event->record.end - event->start;
+	struct stat st;
 	ssize_t n;
 	int r;
 
-	if (event->record.end <= event->start)
+	/* The index may be damaged: it is not believed when it says that there are gigabytes. */
+	if (event->record.end <= event->start || fstat(event->segment->fd, &st) < 0 ||
+		event->record.end > st.st_size)
 		return -EBADMSG;
 	r = buf_reserve(b, len);
 	if (r < 0)
