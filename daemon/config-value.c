@@ -45,24 +45,6 @@ static const Unit time_units[] = {
 	{ NULL, 0 },
 };
 
-static const char *const durability_names[] = {
-	[DURABILITY_INTERVAL] = "interval",
-	[DURABILITY_FSYNC] = "fsync",
-};
-
-const char *durability_to_string(Durability d)
-{
-	return (size_t)d < ARRAY_SIZE(durability_names) ? durability_names[d] : NULL;
-}
-
-static int durability_from_string(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(durability_names); i++)
-		if (strcmp(durability_names[i], name) == 0)
-			return (int)i;
-	return -EINVAL;
-}
-
 /* Digits of `base`; what follows them, blanks skipped, goes to *ret_rest. */
 static int parse_digits(const char *text, unsigned base, uint64_t *ret, const char **ret_rest)
 {

@@ -14,13 +14,7 @@
 #include "common/buf.h"
 #include "common/log.h"
 #include "common/protocol.h"
-
-typedef enum Durability {
-	DURABILITY_INTERVAL,
-	DURABILITY_FSYNC,
-} Durability;
-
-const char *durability_to_string(Durability d);
+#include "daemon/eventlog/durability.h"
 
 /* [group NAME] */
 typedef struct ConfigGroup {

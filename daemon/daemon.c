@@ -240,9 +240,21 @@ static void on_reaper_died(evutil_socket_t fd, short what, void *userdata)
 	orchestrator_end_all(d->orchestrator, 0);
 }
 
+static EventLogOptions log_options(const Config *config)
+{
+	return (EventLogOptions){
+		.durability = config->durability,
+		.sync_interval_us = config->sync_interval_us,
+		.segment_bytes = config->segment_bytes,
+		.retain_bytes = config->retain_bytes,
+		.retain_age_us = config->retain_age_us,
+	};
+}
+
 static void take_over(Daemon *d, Config *config)
 {
 	_cleanup_buf_ Buf changed = { 0 }, fixed = { 0 };
+	EventLogOptions options;
 
 	if (config_diff(d->config, config, &changed, &fixed) < 0) {
 		config_free(config);
@@ -259,7 +271,8 @@ static void take_over(Daemon *d, Config *config)
 		log_error("out of memory: some limits are the old ones");
 	control_configure(d->control, config);
 	listener_set_config(d->listener, config);
-	eventlog_reload(d->log, config);
+	options = log_options(config);
+	eventlog_configure(d->log, &options);
 	config_free(d->config);
 	d->config = config;
 }
@@ -358,7 +371,8 @@ static int start_log(Daemon *d, const char *state_dir, Registry *registry, uint6
 		.userdata = d,
 	};
 	Catalog *catalog = NULL;
-	int r = eventlog_open(state_dir, d->config, &d->log);
+	EventLogOptions options = log_options(d->config);
+	int r = eventlog_open(state_dir, &options, &d->log);
 
 	if (r == 0)
 		r = recovery_run(state_dir, d->log, registry, &catalog, ret_applied);

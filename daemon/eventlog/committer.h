@@ -17,8 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "daemon/config.h"
 #include "daemon/eventlog/batch.h"
+#include "daemon/eventlog/durability.h"
 #include "daemon/eventlog/emitter.h"
 
 typedef struct Committer Committer;

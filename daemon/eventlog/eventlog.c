@@ -23,8 +23,7 @@ struct EventLog {
 	LogMeta meta;
 	bool power_cut; /* the last daemon did not end in order, and the machine was started anew since */
 	uint64_t lost_from, lost_to;
-	Durability durability;
-	uint64_t segment_bytes, sync_interval_us, retain_bytes, retain_age_us;
+	EventLogOptions options;
 
 	SegmentTable *table;
 	Segment *active; /* until the committer takes it */
@@ -108,7 +107,7 @@ static int read_meta(EventLog *log, Durability durability)
 	return r;
 }
 
-int eventlog_open(const char *state_dir, const Config *config, EventLog **ret)
+int eventlog_open(const char *state_dir, const EventLogOptions *options, EventLog **ret)
 {
 	_cleanup_buf_ Buf path = { 0 };
 	EventLog *log = calloc(1, sizeof(*log));
@@ -117,11 +116,7 @@ int eventlog_open(const char *state_dir, const Config *config, EventLog **ret)
 	if (!log)
 		return -ENOMEM;
 	log->dirfd = -1;
-	log->durability = config->durability;
-	log->segment_bytes = config->segment_bytes;
-	log->sync_interval_us = config->sync_interval_us;
-	log->retain_bytes = config->retain_bytes;
-	log->retain_age_us = config->retain_age_us;
+	log->options = *options;
 	r = buf_printf(&path, "%s/log", state_dir);
 	if (r == 0)
 		r = buf_terminate(&path);
@@ -134,7 +129,7 @@ int eventlog_open(const char *state_dir, const Config *config, EventLog **ret)
 	if (r == 0)
 		r = list_segments(log);
 	if (r == 0)
-		r = read_meta(log, config->durability);
+		r = read_meta(log, options->durability);
 	if (r < 0) {
 		eventlog_close(log);
 		return r;
@@ -410,9 +405,9 @@ int eventlog_start(EventLog *log, Mailbox *main, const EventLogHooks *hooks)
 		.bytes = log->active_bytes,
 		.next_seq = log->end_seq,
 		.seq_ceiling = log->meta.seq_ceiling,
-		.durability = log->durability,
-		.sync_interval_us = log->sync_interval_us,
-		.segment_bytes = log->segment_bytes,
+		.durability = log->options.durability,
+		.sync_interval_us = log->options.sync_interval_us,
+		.segment_bytes = log->options.segment_bytes,
 		.main = main,
 		.raise_ceiling = raise_ceiling,
 		.ceiling_userdata = log,
@@ -429,7 +424,7 @@ int eventlog_start(EventLog *log, Mailbox *main, const EventLogHooks *hooks)
 	log->hooks = *hooks;
 	log->synced_seq = log->end_seq - 1;
 	log->meta.clean = false;
-	log->meta.durability = log->durability;
+	log->meta.durability = log->options.durability;
 	r = log_meta_write(log->dirfd, &log->meta);
 	if (r < 0)
 		return r;
@@ -465,11 +460,13 @@ void eventlog_close(EventLog *log)
 	free(log);
 }
 
-void eventlog_reload(EventLog *log, const Config *config)
+void eventlog_configure(EventLog *log, const EventLogOptions *options)
 {
-	log->retain_bytes = config->retain_bytes;
-	log->retain_age_us = config->retain_age_us;
-	committer_set_limits(log->committer, config->sync_interval_us, config->segment_bytes);
+	Durability durability = log->options.durability;
+
+	log->options = *options;
+	log->options.durability = durability;
+	committer_set_limits(log->committer, options->sync_interval_us, options->segment_bytes);
 }
 
 /* ---- What others ask ---- */
@@ -544,12 +541,12 @@ static bool is_old(const EventLog *log, const SegmentInfo *info, uint64_t now_us
 	char name[SEGMENT_NAME_LEN + 16];
 	struct stat st;
 
-	if (log->retain_age_us == 0)
+	if (log->options.retain_age_us == 0)
 		return false;
 	segment_name(info->base, ".ndjson", name);
 	if (fstatat(log->dirfd, name, &st, 0) < 0)
 		return errno == ENOENT;
-	return (uint64_t)st.st_mtime * USEC_PER_SEC + log->retain_age_us < now_us;
+	return (uint64_t)st.st_mtime * USEC_PER_SEC + log->options.retain_age_us < now_us;
 }
 
 int eventlog_prune(EventLog *log, uint64_t projected_seq, uint64_t **ret_bases, size_t *ret_n)
@@ -562,7 +559,7 @@ int eventlog_prune(EventLog *log, uint64_t projected_seq, uint64_t **ret_bases, 
 	/* The active one never goes. */
 	for (; n + 1 < log->table->n; n++) {
 		const SegmentInfo *info = &log->table->infos[n];
-		bool too_much = log->retain_bytes > 0 && total > log->retain_bytes;
+		bool too_much = log->options.retain_bytes > 0 && total > log->options.retain_bytes;
 
 		if (info->end > projected_seq || !(too_much || is_old(log, info, now_us)))
 			break;

@@ -7,12 +7,20 @@
 #pragma once
 
 #include "common/uuid.h"
-#include "daemon/config.h"
 #include "daemon/eventlog/batch.h"
 #include "daemon/eventlog/committer.h"
+#include "daemon/eventlog/durability.h"
 #include "daemon/eventlog/log-view.h"
 
 typedef struct EventLog EventLog;
+
+typedef struct EventLogOptions {
+	Durability durability;
+	uint64_t sync_interval_us;
+	uint64_t segment_bytes;
+	uint64_t retain_bytes;  /* 0: all */
+	uint64_t retain_age_us; /* 0: for ever */
+} EventLogOptions;
 
 typedef struct EventLogHooks {
 	/* Committed, and hot from now on. Lent: the log keeps it as long as it is hot. */
@@ -36,7 +44,8 @@ typedef struct EventLogRecovery {
 } EventLogRecovery;
 
 /* Opens STATE/log, making it if need be. What is wrong is logged. -errno. */
-int eventlog_open(const char *state_dir, const Config *config, EventLog **ret) _must_check_;
+int eventlog_open(
+	const char *state_dir, const EventLogOptions *options, EventLog **ret) _must_check_;
 int eventlog_recover(
 	EventLog *log, uint64_t from_seq, const EventLogRecovery *recovery) _must_check_;
 /* The machine went down under the last daemon. Known once it is open. */
@@ -49,7 +58,8 @@ int eventlog_start(EventLog *log, Mailbox *main, const EventLogHooks *hooks) _mu
 void eventlog_stop(EventLog *log);
 /* After that was delivered: leaves the clean-stop mark and frees. Bears NULL, and a log that was never started. */
 void eventlog_close(EventLog *log);
-void eventlog_reload(EventLog *log, const Config *config);
+/* All but the durability, which stays. */
+void eventlog_configure(EventLog *log, const EventLogOptions *options);
 
 const Uuid *eventlog_id(const EventLog *log);
 int eventlog_dirfd(const EventLog *log);

@@ -23,24 +23,25 @@ int log_meta_read(int log_dirfd, LogMeta *ret)
 {
 	_cleanup_buf_ Buf text = { 0 };
 	_cleanup_json_ json_object *o = NULL;
-	const char *durability;
+	const char *name;
 	LogMeta meta = { 0 };
 	JsonxError why;
-	int r = file_read(log_dirfd, FILE_NAME, 64 * 1024, &text);
+	int durability, r = file_read(log_dirfd, FILE_NAME, 64 * 1024, &text);
 
 	if (r < 0)
 		return r;
 	r = jsonx_parse(text.data, text.len, &o, &why);
 	if (r < 0)
 		return r;
-	durability = jsonx_get_string(o, "durability", NULL);
+	name = jsonx_get_string(o, "durability", NULL);
+	durability = name ? durability_from_string(name) : -EINVAL;
 	meta.clean = jsonx_get_bool(o, "clean", false);
 	meta.seq_ceiling = jsonx_get_uint(o, "seq_ceiling", 0);
 	if (jsonx_get_int(o, "format", 0) != FORMAT_VERSION || meta.seq_ceiling == 0 ||
-		!durability || get_uuid(o, "log_id", &meta.log_id) < 0 ||
+		durability < 0 || get_uuid(o, "log_id", &meta.log_id) < 0 ||
 		get_uuid(o, "boot_id", &meta.boot_id) < 0)
 		return -EBADMSG;
-	meta.durability = strcmp(durability, "fsync") == 0 ? DURABILITY_FSYNC : DURABILITY_INTERVAL;
+	meta.durability = (Durability)durability;
 	*ret = meta;
 	return 0;
 }

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "common/uuid.h"
-#include "daemon/config.h"
+#include "daemon/eventlog/durability.h"
 
 typedef struct LogMeta {
 	Uuid log_id;

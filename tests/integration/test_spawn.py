@@ -81,6 +81,10 @@ class Spawned(DaemonCase):
         for agent in ("00000000-0000-0000-0000-000000000001", "c232ab00-9414-11ec-b3c8-9f6bdeced846"):
             self.assertEqual(self.client.call("agent.spawn", prompt="p", agent_id=agent)["agent_id"], agent)
 
+    def test_numbers_survive(self):
+        numbers = [0.1, 1e-7, 1.7976931348623157e308, 5e-324, 1.1, -2.5, 2**64 - 1, 2**63 - 1, -(2**63), 0]
+        self.assertEqual(self.spawned(prompt="p", context={"n": numbers})["context"], {"n": numbers})
+
     def test_an_empty_prompt(self):
         self.assertEqual(self.spawned(prompt="")["prompt"], "")
 
@@ -228,6 +232,26 @@ class Prefixes(DaemonCase):
         self.client.call("agent.send", agent_id=self.A[:8], data="hello\n", eof=True)
         self.assertEqual(self.client.wait(self.A[:8])["state"], "completed")
         self.assertTrue(self.client.output(self.A).endswith(b"hello\n"))
+
+
+class Forgotten(DaemonCase):
+    args = ("--segment-bytes=65536", "--retain-bytes=131072")
+
+    def test_retention_forgets_ids(self):
+        agent = str(uuid.uuid4())
+        self.client.wait(self.client.spawn("old", agent_id=agent, options=QUICK))
+        self.client.fail("agent.spawn", "already_exists", prompt="new", agent_id=agent)
+
+        def forgotten():
+            self.client.wait(self.client.spawn(options={"chunks": 10, "delay_ms": 0, "chunk_bytes": 20000}))
+            return "error" in self.client.reply(self.client.request("agent.get", agent_id=agent))
+
+        eventually(forgotten, "an agent goes with its events")
+        self.client.fail("agent.get", "not_found", agent_id=agent)
+        self.assertNotIn(agent, [a["agent_id"] for a in self.client.call("agent.list", limit=1000)["agents"]])
+        again = self.client.call("agent.spawn", prompt="new", agent_id=agent, options=QUICK)
+        self.assertTrue(again["created"])
+        self.assertEqual(self.client.wait(agent)["prompt"], "new")
 
 
 class Mock(DaemonCase):

@@ -315,11 +315,34 @@ class StrictJson(DaemonCase):
         self.assertEqual(event["context"], {"😀": ["\x1f"]})
         self.assertEqual(event["correlation_id"], "ü")
 
+    def test_what_the_protocol_leaves_open_leaves_the_log_sound(self):
+        # Members that stand twice, U+0000: taken or refused, but the log stays JSON that means one thing.
+        for params in (
+            b'{"prompt":"a","prompt":"b"}',
+            b'{"prompt":"a","context":{"x":1,"x":2}}',
+            b'{"prompt":"a","labels":{"x":"1","x":"2"}}',
+            b'{"prompt":"a\u0000b"}',
+            b'{"prompt":"a","context":{"\u0000":"\u0000"}}',
+            b'{"prompt":"a","labels":{"\u0000":"\u0000"}}',
+            b'{"prompt":"a","correlation_id":"\u0000"}',
+            b'{"prompt":"a","group":"\u0000"}',
+            b'{"prompt":"a","context":{"x":1e999}}',
+            b'{"prompt":"a","context":{"x":-0.0,"y":-0,"z":1E5}}',
+        ):
+            with self.subTest(params):
+                self.client.send_raw(b'{"jsonrpc":"2.0","id":1,"method":"agent.spawn","params":' + params + b"}\n")
+                reply = self.client.read_message()
+                if "result" in reply:
+                    self.assertEqual(self.client.wait(reply["result"]["agent_id"])["state"], "completed")
+        for line in self.daemon.log_lines():
+            check_event(parse_strict(line)["params"])
+
     def test_very_deep(self):
         # Whatever is said to it, the daemon says it and lives.
         self.client.send_raw(b"[" * 100000 + b"]" * 100000 + b"\n")
         self.assertIn("error", self.client.read_message())
-        self.client.send_raw(b'{"jsonrpc":"2.0","id":1,"method":"x","params":' + b'{"a":' * 50000 + b"1" + b"}" * 50001 + b"\n")
+        deep = b'{"a":' * 50000 + b"1" + b"}" * 50000
+        self.client.send_raw(b'{"jsonrpc":"2.0","id":1,"method":"x","params":' + deep + b"}\n")
         self.assertIn("error", self.client.read_message())
         self.assertIn("version", self.client.call("daemon.status"))
 
@@ -686,11 +709,13 @@ class Losing(DaemonCase):
     def test_no_descriptor_is_left(self):
         self.client.call("daemon.status")
         before = self.daemon.fd_census()
-        for _ in range(30):
+        for i in range(30):
             client = self.connect()
             client.call("events.subscribe", after=0)
             agent = client.spawn_exec("/bin/echo", "x")
             client.wait(agent)
+            if i % 2:
+                client.half_close()
             client.close()
         eventually(lambda: self.daemon.fd_census() == before, f"descriptors as before: {before}")
 
