@@ -6,12 +6,25 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 
+bold='' plain=''
+if [ -t 1 ] && [ -z "${NO_COLOR-}" ]; then
+    bold=$'\033[1m' plain=$'\033[0m'
+fi
+
 say() {
-    printf '\n\033[1m%s\033[0m\n' "$*"
+    printf '\n%s%s%s\n' "$bold" "$*" "$plain"
 }
 
+# Prints a command as it would be typed, and runs it.
 show() {
-    printf '$ %s\n' "$*"
+    local word line='$'
+    for word in "$@"; do
+        case "$word" in
+        *[!A-Za-z0-9_./=:-]* | '') line+=" ${word@Q}" ;;
+        *) line+=" $word" ;;
+        esac
+    done
+    printf '%s\n' "$line"
     "$@"
 }
 
@@ -23,7 +36,10 @@ PATH=$PWD/build/client:$PWD/build/daemon:$PATH
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/liongate-demo-XXXXXX")
 daemon=
 clean_up() {
-    [ -n "$daemon" ] && kill "$daemon" 2>/dev/null && wait "$daemon" 2>/dev/null
+    if [ -n "$daemon" ]; then
+        kill "$daemon" 2>/dev/null || true
+        wait "$daemon" || true
+    fi
     rm -rf "$scratch"
 }
 trap clean_up EXIT
@@ -42,7 +58,7 @@ until liongatectl status >/dev/null 2>&1; do
 done
 show liongatectl status
 
-say "3. Three agents at once. They are mocks: each says a few sentences, and the daemon streams them as they come"
+say "3. Three agents at once. They are mocks: each writes three chunks, and the daemon streams them as they come"
 show liongatectl multi-agent-demo
 
 say "4. Real programs as agents: three shell scripts, side by side, each in a process tree of its own"

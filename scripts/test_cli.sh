@@ -552,8 +552,9 @@ test_restart() {
     local watcher spawner waiter id
     background "$dir/watched" watch --json --from-start
     watcher=$!
-    background "$dir/spawned" spawn-agent --json --prompt again --on-restart rerun \
-        --option chunks=20 --option delay_ms=50
+    # The first attempt does not end by itself, the second one does.
+    background "$dir/spawned" spawn-agent --json --on-restart rerun -- \
+        sh -c "echo up; test -e '$dir/marker' || { : >'$dir/marker'; exec tail -f /dev/null; }"
     spawner=$!
     id=$(detached --prompt lost --option delay_ms=60000)
     background "$dir/waited" wait "$id"

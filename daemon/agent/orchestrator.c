@@ -339,7 +339,6 @@ static void start_with(Orchestrator *o, Agent *a, const char *spec, size_t len)
 		cannot_start(o, a, r);
 		return;
 	}
-	a->attempt++;
 	a->runner = least_loaded(o);
 	runner_start(a->runner, a->run);
 }
@@ -420,6 +419,7 @@ static void apply_started(Orchestrator *o, Agent *a, const Batch *b, const Batch
 	if (!agent_move(a, AGENT_STATE_RUNNING))
 		return;
 	a->starting = false;
+	a->attempt++;
 	a->started_us = b->time_us;
 	a->pid = e->meta.pid;
 	a->output_seq = a->last_seq;

@@ -208,6 +208,9 @@ static uint64_t applied_now(const Projection *p)
 {
 	uint64_t applied = eventlog_synced_seq(p->log);
 
+	/* The syncer may be ahead of what main has been told of. */
+	if (eventlog_end_seq(p->log) - 1 < applied)
+		applied = eventlog_end_seq(p->log) - 1;
 	if (!list_empty(&p->dirty)) {
 		uint64_t first = container_of(p->dirty.next, Agent, dirty)->dirty_since;
 

@@ -373,17 +373,18 @@ static int raise_ceiling(Committer *c)
 	return r;
 }
 
+/* The batch is main's afterwards. */
 static void publish(Committer *c, Batch *b)
 {
 	c->bytes += b->len;
 	c->next_seq = batch_end_seq(b);
-	if (c->syncer)
-		syncer_committed(c->syncer, c->segment, c->next_seq - 1);
-	else
-		atomic_store(&c->synced_seq, c->next_seq - 1);
 	mailbox_post(c->start.main, &b->item);
-	if (!c->syncer)
+	if (c->syncer) {
+		syncer_committed(c->syncer, c->segment, c->next_seq - 1);
+	} else {
+		atomic_store(&c->synced_seq, c->next_seq - 1);
 		nudge_main(c);
+	}
 }
 
 static int batch_new(Committer *c, Batch **ret)
