@@ -4,8 +4,10 @@
  * in memory by then. */
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "common/fd.h"
 #include "common/log.h"
@@ -15,6 +17,9 @@
 /* What is read and sent in one go, and how many goes a turn has. */
 #define STRETCH_BYTES  (256U * 1024)
 #define STRETCH_LINES  4096U
+#define STRETCH_PIECES 512U /* of lines that do not follow each other */
+/* A hole between two lines up to which reading it is cheaper than another system call. */
+#define HOLE_BYTES     4096U
 #define TURN_STRETCHES 4
 #define SENDFILE_BYTES (8U * 1024)
 
@@ -35,15 +40,19 @@ typedef struct ColdJob {
 	unsigned stretches;
 } ColdJob;
 
-/* Lines that are sent together: they follow each other in one segment. */
+typedef struct ColdLine {
+	uint64_t seq;
+	uint32_t start, end, crc; /* in the segment */
+	size_t at;                /* in Stretch.data */
+} ColdLine;
+
+/* Lines of one segment that are read and sent together. */
 typedef struct Stretch {
 	Segment *segment; /* one reference */
-	uint32_t start;
 	size_t n;
-	struct {
-		uint64_t seq;
-		uint32_t end, crc;
-	} lines[STRETCH_LINES];
+	size_t bytes; /* that reading them takes, the small holes between them included */
+	bool whole;   /* there are no holes */
+	ColdLine lines[STRETCH_LINES];
 	Buf data;
 } Stretch;
 
@@ -53,88 +62,141 @@ static void stretch_done(Stretch *st)
 	buf_done(&st->data);
 }
 
+/* How far behind the line before it begins, where both are read in one go; 0 too if they are not. */
+static size_t hole_before(const Stretch *st, uint32_t start, bool *ret_joined)
+{
+	uint32_t before = st->n > 0 ? st->lines[st->n - 1].end : 0;
+
+	*ret_joined = st->n > 0 && start - before <= HOLE_BYTES;
+	return *ret_joined ? start - before : 0;
+}
+
 static bool stretch_takes(const Stretch *st, const ScanEvent *e)
 {
+	bool joined;
+	size_t hole;
+
 	if (st->n == 0)
 		return true;
-	return st->n < STRETCH_LINES && st->segment == e->segment &&
-	       st->lines[st->n - 1].end == e->start && e->record.end - st->start <= STRETCH_BYTES;
+	if (st->segment != e->segment || e->start < st->lines[st->n - 1].end)
+		return false;
+	hole = hole_before(st, e->start, &joined);
+	return st->n < (st->whole && joined && hole == 0 ? STRETCH_LINES : STRETCH_PIECES) &&
+	       st->bytes + hole + (e->record.end - e->start) <= STRETCH_BYTES;
 }
 
 static void stretch_add(Stretch *st, const ScanEvent *e)
 {
+	bool joined;
+	size_t hole = hole_before(st, e->start, &joined);
+
 	if (st->n == 0) {
 		segment_unref(st->segment);
 		st->segment = segment_ref(e->segment);
-		st->start = e->start;
+		st->bytes = 0;
+		st->whole = true;
+	} else if (!joined || hole > 0) {
+		st->whole = false;
 	}
-	st->lines[st->n].seq = e->seq;
-	st->lines[st->n].crc = e->record.crc;
-	st->lines[st->n++].end = e->record.end;
+	st->lines[st->n++] = (ColdLine){
+		.seq = e->seq,
+		.start = e->start,
+		.end = e->record.end,
+		.crc = e->record.crc,
+		.at = st->bytes + hole,
+	};
+	st->bytes += hole + (e->record.end - e->start);
+}
+
+/* Reads lines [i, *ret_next), which lie close to each other. */
+static int read_run(Stretch *st, size_t i, size_t *ret_next)
+{
+	const ColdLine *first = &st->lines[i];
+	size_t next = i + 1, len;
+	ssize_t got;
+
+	/* Those that were joined keep their distance in the buffer. */
+	while (next < st->n &&
+		st->lines[next].at - first->at == st->lines[next].start - first->start)
+		next++;
+	len = st->lines[next - 1].end - first->start;
+	got = fd_pread_all(st->segment->fd, st->data.data + first->at, len, first->start);
+	if (got < 0)
+		return (int)got;
+	/* What is missing at the end of the file fails its CRC. */
+	if ((size_t)got < len)
+		memset(st->data.data + first->at + got, 0, len - (size_t)got);
+	*ret_next = next;
+	return 0;
 }
 
 /* Reads the lines, and cuts the stretch before the first that is not what it was. -EBADMSG: that is the very first. */
 static int stretch_read(Stretch *st)
 {
-	size_t len = st->lines[st->n - 1].end - st->start;
-	uint32_t start = st->start;
-	ssize_t got;
 	int r;
 
 	st->data.len = 0;
-	r = buf_reserve(&st->data, len);
+	r = buf_reserve(&st->data, st->bytes);
+	for (size_t i = 0; r == 0 && i < st->n;)
+		r = read_run(st, i, &i);
 	if (r < 0)
 		return r;
-	got = fd_pread_all(st->segment->fd, st->data.data, len, start);
-	if (got < 0)
-		return (int)got;
 	for (size_t i = 0; i < st->n; i++) {
-		uint32_t end = st->lines[i].end;
+		const ColdLine *line = &st->lines[i];
 
-		if (end <= start || end - st->start > (size_t)got ||
-			crc32c(st->data.data + (start - st->start), end - start) !=
-				st->lines[i].crc) {
-			st->n = i;
-			return i == 0 ? -EBADMSG : 0;
-		}
-		start = end;
-		st->data.len = end - st->start;
+		if (crc32c(st->data.data + line->at, line->end - line->start) == line->crc)
+			continue;
+		st->n = i;
+		return i == 0 ? -EBADMSG : 0;
 	}
 	return 0;
+}
+
+static ssize_t send_whole(const Stretch *st, int fd)
+{
+	off_t from = st->lines[0].start;
+	size_t len = st->lines[st->n - 1].end - st->lines[0].start;
+
+	if (len >= SENDFILE_BYTES)
+		return sendfile(fd, st->segment->fd, &from, len);
+	return send(fd, st->data.data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static ssize_t send_pieces(const Stretch *st, int fd)
+{
+	struct iovec pieces[STRETCH_PIECES];
+	struct msghdr message = { .msg_iov = pieces, .msg_iovlen = st->n };
+
+	for (size_t i = 0; i < st->n; i++)
+		pieces[i] = (struct iovec){
+			st->data.data + st->lines[i].at,
+			st->lines[i].end - st->lines[i].start,
+		};
+	return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 /* Sends it, and leaves the cursor behind what went out. -EAGAIN: not all of it did. */
 static int stretch_send(Stretch *st, ColdJob *j)
 {
-	off_t from = st->start;
-	size_t sent;
-	ssize_t n;
+	ssize_t n = st->whole ? send_whole(st, j->fd) : send_pieces(st, j->fd);
+	size_t sent = n > 0 ? (size_t)n : 0;
 
-	if (st->data.len >= SENDFILE_BYTES)
-		n = sendfile(j->fd, st->segment->fd, &from, st->data.len);
-	else
-		n = send(j->fd, st->data.data, st->data.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (n < 0)
 		return -errno;
-	sent = (size_t)n;
 	for (size_t i = 0; i < st->n; i++) {
-		size_t end = st->lines[i].end - st->start;
-		size_t start = i > 0 ? st->lines[i - 1].end - st->start : 0;
+		const ColdLine *line = &st->lines[i];
+		size_t len = line->end - line->start;
 		int r;
 
-		if (sent >= end) {
-			j->cursor = st->lines[i].seq + 1;
-			j->told_seq = st->lines[i].seq;
-			continue;
-		}
-		if (sent == start)
+		if (sent == 0)
 			return -EAGAIN;
-		r = buf_append(&j->rest, st->data.data + sent, end - sent);
-		if (r < 0)
-			return r;
-		j->cursor = st->lines[i].seq + 1;
-		j->told_seq = st->lines[i].seq;
-		return -EAGAIN;
+		j->cursor = line->seq + 1;
+		j->told_seq = line->seq;
+		if (sent < len) {
+			r = buf_append(&j->rest, st->data.data + line->at + sent, len - sent);
+			return r < 0 ? r : -EAGAIN;
+		}
+		sent -= len;
 	}
 	return 0;
 }
