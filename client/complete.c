@@ -23,7 +23,7 @@ static void offer(const Completer *c, const char *candidate)
 
 static void offer_options(const Completer *c, const Option *table)
 {
-	for (size_t i = 0; i < option_count(table); i++) {
+	for (size_t i = 0; table && i < option_count(table); i++) {
 		char name[64];
 
 		snprintf(name, sizeof(name), "--%s", table[i].name);

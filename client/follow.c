@@ -264,7 +264,7 @@ static int receive(Follow *f, FollowItem *ret)
 		r = call_receive(f->call, CALL_FOREVER, &f->message);
 		if (r == 0)
 			r = call_classify(f->message, &id, &method, &payload);
-		if (r == CALL_NOTIFICATION)
+		if (r == CALL_NOTIFICATION && method)
 			r = on_notification(f, method, payload, ret);
 		else if (r >= 0)
 			r = 1; /* the reply to a follow_send() */

@@ -174,6 +174,8 @@ static inline int escape(Buf *b, char **out, const char *text, size_t len)
 {
 	char *o = *out;
 
+	if (len == 0) /* and text may be NULL */
+		return 0;
 	for (;;) {
 		size_t n = copy_plain(o, text, len);
 

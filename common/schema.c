@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/jsonx.h"
@@ -211,18 +212,45 @@ static const SchemaField *find_field(const SchemaField *fields, const char *name
 	return NULL;
 }
 
+/* The parser is for defaults that are more than a word: every spawn has a dozen of them filled in. */
+static int make_default(const SchemaField *f, json_object **ret)
+{
+	const char *text = f->default_json;
+	size_t len = strlen(text);
+	JsonxError why;
+
+	switch (f->type) {
+	case SCHEMA_STRING:
+		*ret = json_object_new_string_len(text + 1, (int)len - 2);
+		break;
+	case SCHEMA_INTEGER:
+		*ret = json_object_new_int64(strtoll(text, NULL, 10));
+		break;
+	case SCHEMA_BOOLEAN:
+		*ret = json_object_new_boolean(text[0] == 't');
+		break;
+	default:
+		if (strcmp(text, "{}") != 0)
+			return jsonx_parse(text, len, ret, &why);
+		*ret = json_object_new_object();
+		break;
+	}
+	return *ret ? 0 : -ENOMEM;
+}
+
 static int fill_default(const SchemaField *f, json_object *o)
 {
 	json_object *value = NULL;
-	JsonxError why;
 	int r;
 
 	if (!f->default_json)
 		return 0;
-	r = jsonx_parse(f->default_json, strlen(f->default_json), &value, &why);
-	if (r < 0)
-		return r;
-	return json_object_object_add(o, f->name, value) < 0 ? -ENOMEM : 0;
+	r = make_default(f, &value);
+	if (r == 0 && json_object_object_add(o, f->name, value) < 0) {
+		json_object_put(value);
+		r = -ENOMEM;
+	}
+	return r;
 }
 
 static int check_fields(const SchemaField *fields, json_object *o, const Path *p, RpcError *e)
@@ -311,12 +339,11 @@ static int add_members(json_object *o, const SchemaField *fields)
 static int add_default(json_object *o, const SchemaField *f)
 {
 	json_object *value = NULL;
-	JsonxError why;
 	int r;
 
 	if (!f->default_json)
 		return 0;
-	r = jsonx_parse(f->default_json, strlen(f->default_json), &value, &why);
+	r = make_default(f, &value);
 	return r < 0 ? r : add(o, "default", value);
 }
 

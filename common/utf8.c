@@ -80,7 +80,8 @@ static inline size_t skip_ascii(const char *text, size_t len)
 
 bool utf8_valid(const char *text, size_t len)
 {
-	for (;;) {
+	/* An empty Buf has no memory, and NULL has no bytes to step over. */
+	while (len > 0) {
 		size_t n = skip_ascii(text, len);
 
 		text += n;
@@ -96,6 +97,7 @@ bool utf8_valid(const char *text, size_t len)
 			len -= n;
 		} while (len > 0 && (n > 1 || len < 8));
 	}
+	return true;
 }
 
 size_t utf8_incomplete_tail(const char *text, size_t len)

@@ -3,12 +3,9 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
 #include "common/clock.h"
@@ -17,6 +14,7 @@
 #include "daemon/agent/recovery.h"
 #include "daemon/control/control.h"
 #include "daemon/control/listener.h"
+#include "daemon/state-dir.h"
 
 /* How long the last rows may take to get into the catalog; what does not is found again by the next start. */
 #define FLUSH_MS 5000
@@ -48,35 +46,13 @@ struct Daemon {
 
 /* ---- Places ---- */
 
-static int usual_state_dir(char **ret)
-{
-	const char *given = getenv("STATE_DIRECTORY"); /* systemd's; may be a list */
-	const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-	int n;
-
-	if (given && *given)
-		n = asprintf(ret, "%.*s", (int)strcspn(given, ":"), given);
-	else if (geteuid() == 0)
-		n = asprintf(ret, "/var/lib/liongate");
-	else if (xdg && *xdg == '/')
-		n = asprintf(ret, "%s/liongate", xdg);
-	else if (home && *home == '/')
-		n = asprintf(ret, "%s/.local/state/liongate", home);
-	else
-		return -ENOENT;
-	return n < 0 ? -ENOMEM : 0;
-}
-
 int daemon_claim_state(const Config *config, char **ret_path, int *ret_lock_fd)
 {
 	_cleanup_free_ char *path = NULL, *lock_path = NULL;
 	_cleanup_close_ int fd = -1;
-	int r;
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int r = state_dir_find(config, &path);
 
-	if (config->state_dir)
-		r = (path = strdup(config->state_dir)) ? 0 : -ENOMEM;
-	else
-		r = usual_state_dir(&path);
 	if (r == 0)
 		r = dir_make(path, 0700);
 	if (r < 0) {
@@ -92,8 +68,9 @@ int daemon_claim_state(const Config *config, char **ret_path, int *ret_lock_fd)
 		log_error("%s cannot be opened: %s", lock_path, strerror(errno));
 		return r;
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		r = errno == EWOULDBLOCK ? -EBUSY : -errno;
+	/* A lock of the process: the reaper, forked later, does not hold it on when this process dies. */
+	if (fcntl(fd, F_SETLK, &lock) < 0) {
+		r = errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
 		log_error("another liongated is running with the state directory %s", path);
 		return r;
 	}
@@ -240,6 +217,14 @@ static void on_reaper_died(evutil_socket_t fd, short what, void *userdata)
 	orchestrator_end_all(d->orchestrator, 0);
 }
 
+static void plan_prune(Daemon *d)
+{
+	const struct timeval interval = { .tv_sec = PRUNE_S };
+
+	if (d->config->retain_age_us > 0 && evtimer_add(d->prune_timer, &interval) < 0)
+		log_error("out of memory: old segments stay");
+}
+
 static EventLogOptions log_options(const Config *config)
 {
 	return (EventLogOptions){
@@ -275,6 +260,7 @@ static void take_over(Daemon *d, Config *config)
 	eventlog_configure(d->log, &options);
 	config_free(d->config);
 	d->config = config;
+	plan_prune(d);
 }
 
 static void on_reload_signal(evutil_socket_t signal, short what, void *userdata)
@@ -311,14 +297,12 @@ static void on_watchdog(evutil_socket_t fd, short what, void *userdata)
 
 static void on_prune(evutil_socket_t fd, short what, void *userdata)
 {
-	const struct timeval interval = { .tv_sec = PRUNE_S };
 	Daemon *d = userdata;
 
 	(void)fd;
 	(void)what;
 	orchestrator_synced(d->orchestrator);
-	if (evtimer_add(d->prune_timer, &interval) < 0)
-		log_error("out of memory: old segments stay");
+	plan_prune(d);
 }
 
 /* ---- Starting ---- */
@@ -360,7 +344,8 @@ static int make_events(Daemon *d)
 }
 
 /* The log, the catalog and the threads behind them. */
-static int start_log(Daemon *d, const char *state_dir, Registry *registry, uint64_t *ret_applied)
+static int start_log(Daemon *d, const char *state_dir, Registry *registry, uint64_t *ret_applied,
+	CatalogStats *ret_totals)
 {
 	EventLogHooks hooks = {
 		.on_batch = on_batch,
@@ -375,7 +360,7 @@ static int start_log(Daemon *d, const char *state_dir, Registry *registry, uint6
 	int r = eventlog_open(state_dir, &options, &d->log);
 
 	if (r == 0)
-		r = recovery_run(state_dir, d->log, registry, &catalog, ret_applied);
+		r = recovery_run(state_dir, d->log, registry, &catalog, ret_applied, ret_totals);
 	if (r == 0)
 		r = eventlog_start(d->log, d->mailbox, &hooks);
 	if (r == 0)
@@ -388,7 +373,7 @@ static int start_log(Daemon *d, const char *state_dir, Registry *registry, uint6
 	return r;
 }
 
-static int start_agents(Daemon *d, Registry *registry, uint64_t applied)
+static int start_agents(Daemon *d, Registry *registry, uint64_t applied, const CatalogStats *totals)
 {
 	OrchestratorStart start = {
 		.config = d->config,
@@ -397,6 +382,7 @@ static int start_agents(Daemon *d, Registry *registry, uint64_t applied)
 		.main = d->mailbox,
 		.registry = registry,
 		.applied = applied,
+		.totals = *totals,
 		.reaper_fds = d->reaper.line_fds,
 		.n_workers = (unsigned)d->reaper.n_lines,
 		.hooks = {
@@ -443,10 +429,10 @@ static bool end_turn(Daemon *d)
 /* What recovery found is in the log before the first client is let in. */
 static int settle_recovery(Daemon *d)
 {
-	int r = orchestrator_recovered(d->orchestrator, &d->instance_id);
-	uint64_t first = eventlog_end_seq(d->log);
+	uint64_t first = eventlog_end_seq(d->log), events = 0;
+	int r = orchestrator_recovered(d->orchestrator, &d->instance_id, &events);
 
-	while (r == 0 && eventlog_end_seq(d->log) == first) {
+	while (r == 0 && eventlog_end_seq(d->log) < first + events) {
 		if (event_base_loop(d->base, EVLOOP_ONCE) < 0)
 			r = -EIO;
 		if (eventlog_error(d->log) < 0)
@@ -457,7 +443,6 @@ static int settle_recovery(Daemon *d)
 
 static void start_timers(Daemon *d)
 {
-	const struct timeval prune = { .tv_sec = PRUNE_S };
 	uint64_t watchdog_us;
 
 	if (sd_watchdog_enabled(0, &watchdog_us) > 0) {
@@ -465,8 +450,7 @@ static void start_timers(Daemon *d)
 		d->watchdog_interval.tv_usec = (suseconds_t)(watchdog_us / 2 % USEC_PER_SEC);
 		on_watchdog(-1, 0, d);
 	}
-	if (d->config->retain_age_us > 0 && evtimer_add(d->prune_timer, &prune) < 0)
-		log_error("out of memory: old segments stay");
+	plan_prune(d);
 }
 
 int daemon_new(const ConfigOptions *options, Config *config, const char *state_dir, Reaper *reaper,
@@ -474,6 +458,7 @@ int daemon_new(const ConfigOptions *options, Config *config, const char *state_d
 {
 	Daemon *d = calloc(1, sizeof(*d));
 	Registry registry = { 0 };
+	CatalogStats totals = { 0 };
 	uint64_t applied = 0;
 	int r;
 
@@ -491,9 +476,9 @@ int daemon_new(const ConfigOptions *options, Config *config, const char *state_d
 	if (r == 0)
 		r = make_events(d);
 	if (r == 0)
-		r = start_log(d, state_dir, &registry, &applied);
+		r = start_log(d, state_dir, &registry, &applied, &totals);
 	if (r == 0)
-		r = start_agents(d, &registry, applied);
+		r = start_agents(d, &registry, applied, &totals);
 	if (r == 0)
 		r = start_control(d);
 	if (r == 0)
@@ -524,6 +509,7 @@ static void wind_up(Daemon *d)
 		continue;
 	until_us = clock_monotonic_us() + FLUSH_MS * USEC_PER_MSEC;
 	while (!projection_idle(orchestrator_projection(d->orchestrator)) &&
+		!projection_failed(orchestrator_projection(d->orchestrator)) &&
 		clock_monotonic_us() < until_us) {
 		projection_flush(orchestrator_projection(d->orchestrator));
 		for (MailboxItem *item = mailbox_wait(d->mailbox, FLUSH_MS), *next; item;

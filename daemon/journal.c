@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #define SD_JOURNAL_SUPPRESS_LOCATION
@@ -41,12 +42,13 @@ static void send_record(const LogRecord *record)
 void journal_set_up(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
-	unsigned long long device, inode;
+	char here[64];
 	struct stat st;
 
-	if (!stream || sscanf(stream, "%llu:%llu", &device, &inode) != 2 ||
-		fstat(STDERR_FILENO, &st) < 0)
+	if (!stream || fstat(STDERR_FILENO, &st) < 0)
 		return;
-	if (st.st_dev == device && st.st_ino == inode)
+	snprintf(here, sizeof(here), "%llu:%llu", (unsigned long long)st.st_dev,
+		(unsigned long long)st.st_ino);
+	if (strcmp(stream, here) == 0)
 		log_set_sink(send_record);
 }

@@ -1,6 +1,7 @@
 /* liongated: options, configuration, the reaper, then the daemon. */
 #include <errno.h>
 #include <event2/event.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,6 +32,14 @@ static void raise_open_files(void)
 		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
 			log_warning("the limit of open files stays: %s", strerror(errno));
 	}
+}
+
+/* What a burst took is given back: many arenas, and thresholds that grow with what is freed, would keep it. */
+static void tame_malloc(void)
+{
+	mallopt(M_ARENA_MAX, 2);
+	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
 }
 
 static int run(const ConfigOptions *options, Config *config)
@@ -90,6 +99,7 @@ int main(int argc, char *argv[])
 	Config *config = NULL;
 	int r;
 
+	tame_malloc();
 	signal(SIGPIPE, SIG_IGN);
 	umask(077);
 	journal_set_up();
@@ -103,7 +113,7 @@ int main(int argc, char *argv[])
 	}
 	if (r == 0)
 		r = config_load(&options, &config, &errors);
-	if (r < 0) {
+	if (r != 0) {
 		print(stderr, &errors);
 		return 2;
 	}

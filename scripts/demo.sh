@@ -74,7 +74,7 @@ spawn() {
 }
 show liongatectl watch --from-start --correlation-id "$job" --prefix name --until-idle
 
-say "5. What the daemon remembers of them: every event is on disk before anyone sees it"
+say "5. What the daemon remembers of them: every event was in the log before anyone saw it"
 show liongatectl list
 show liongatectl stats
 

@@ -13,7 +13,7 @@ trap 'rm -rf "$logs"' EXIT
 broken=0
 
 meson test -C build --no-rebuild --print-errorlogs </dev/null | tee "$logs/meson" || broken=1
-scripts/test_cli.sh </dev/null | tee "$logs/cli" || broken=1
+scripts/test_cli.sh build </dev/null | tee "$logs/cli" || broken=1
 
 read -r passed failed < <(meson_results "$logs/meson")
 read -r cli_passed cli_failed < <(last_result "$logs/cli" || echo 0 1)

@@ -55,6 +55,7 @@ struct Agent {
 	/* How far it is. */
 	AgentState state;
 	bool spawning;       /* its AgentSpawned is on its way to the log */
+	bool waits;          /* meanwhile: it will have to wait for its turn */
 	bool starting;       /* out of the queue, its AgentStarted not committed yet */
 	AgentErrorCode stop; /* it is to end for this reason; NONE */
 	uint32_t attempt;

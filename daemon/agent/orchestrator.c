@@ -20,7 +20,7 @@ struct Orchestrator {
 	Emitter emitter;
 	Runner **runners;
 	unsigned n_runners;
-	AgentCounts counts; /* running and the ended ones; queued is reckoned */
+	AgentCounts counts; /* by state, as the log says it */
 	ListNode ended;     /* agents that wait for being forgotten, by their last event */
 	uint32_t waiting_for_spec;
 	bool stopping, all_ended_said;
@@ -116,6 +116,9 @@ int orchestrator_new(const OrchestratorStart *start, Orchestrator **ret)
 	o->log = start->log;
 	o->reader = start->reader;
 	list_init(&o->ended);
+	o->counts.completed = start->totals.completed;
+	o->counts.failed = start->totals.failed;
+	o->counts.cancelled = start->totals.cancelled;
 	registry_move(start->registry, &o->registry);
 	projection_init(&o->projection, start->log, start->reader, start->applied);
 	emitter_init(&o->emitter, eventlog_committer(start->log));
@@ -183,6 +186,7 @@ static int recover_agent(Orchestrator *o, Agent *a)
 	int r;
 
 	if (a->state == AGENT_STATE_QUEUED) {
+		o->counts.queued++;
 		r = scheduler_join(&o->scheduler, a, a->group_name);
 		return r < 0 ? r : scheduler_enqueue(&o->scheduler, a);
 	}
@@ -193,14 +197,15 @@ static int recover_agent(Orchestrator *o, Agent *a)
 	return say_error(o, a, AGENT_ERROR_INTERRUPTED, "the daemon died while it ran");
 }
 
-int orchestrator_recovered(Orchestrator *o, const Uuid *instance_id)
+int orchestrator_recovered(Orchestrator *o, const Uuid *instance_id, uint64_t *ret_events)
 {
-	uint64_t requeued = 0, interrupted = 0;
+	uint64_t requeued = 0, interrupted = 0, running = 0;
 	int r;
 
 	list_foreach (node, &o->registry.by_seq) {
 		const Agent *a = container_of(node, Agent, by_seq);
 
+		running += a->state == AGENT_STATE_RUNNING;
 		if (a->state == AGENT_STATE_RUNNING && !a->rerun)
 			interrupted++;
 		else
@@ -212,6 +217,7 @@ int orchestrator_recovered(Orchestrator *o, const Uuid *instance_id)
 			r = recover_agent(o, container_of(node, Agent, by_seq));
 	}
 	emitter_flush(&o->emitter);
+	*ret_events = 1 + running;
 	return r;
 }
 
@@ -403,6 +409,7 @@ static void apply_spawned(Orchestrator *o, Agent *a, const Batch *b, const Batch
 	size_t len;
 	const char *object = line_event(b->data + e->offset, e->len, &len);
 
+	o->counts.queued++;
 	a->seq = e->meta.agent;
 	a->spawned_us = b->time_us;
 	if (agent_set_spec(a, object, len) < 0)
@@ -423,6 +430,7 @@ static void apply_started(Orchestrator *o, Agent *a, const Batch *b, const Batch
 	a->started_us = b->time_us;
 	a->pid = e->meta.pid;
 	a->output_seq = a->last_seq;
+	o->counts.queued--;
 	o->counts.running++;
 }
 
@@ -431,6 +439,7 @@ static void apply_retrying(Orchestrator *o, Agent *a)
 	if (!agent_move(a, AGENT_STATE_QUEUED))
 		return;
 	o->counts.running--;
+	o->counts.queued++;
 	if (a->stop != AGENT_ERROR_NONE) /* its end is on its way */
 		return;
 	a->queued_us = clock_monotonic_us();
@@ -450,11 +459,14 @@ static void apply_ended(Orchestrator *o, Agent *a, const Batch *b, const BatchEn
 {
 	size_t len;
 	const char *object = line_event(b->data + e->offset, e->len, &len);
+	AgentState before = a->state;
 
-	if (a->state == AGENT_STATE_RUNNING)
-		o->counts.running--;
 	if (!agent_move(a, final_state(e)))
 		return;
+	if (before == AGENT_STATE_RUNNING)
+		o->counts.running--;
+	else
+		o->counts.queued--;
 	if (a->state == AGENT_STATE_COMPLETED)
 		o->counts.completed++;
 	else if (a->state == AGENT_STATE_CANCELLED)
@@ -552,7 +564,8 @@ void orchestrator_end_turn(Orchestrator *o)
 {
 	Agent *a;
 
-	while (!o->stopping && (a = scheduler_next(&o->scheduler)))
+	/* What starts must be able to say so. */
+	while (!o->stopping && eventlog_error(o->log) == 0 && (a = scheduler_next(&o->scheduler)))
 		start_agent(o, a);
 	emitter_flush(&o->emitter);
 	forget_ended(o);
@@ -611,19 +624,7 @@ Projection *orchestrator_projection(Orchestrator *o)
 
 AgentCounts orchestrator_counts(const Orchestrator *o)
 {
-	AgentCounts counts = o->counts;
-
-	/* Whoever is out of the queue but has not said AgentStarted counts as queued, as its state says. */
-	counts.queued = o->scheduler.queued + o->scheduler.running;
-	counts.queued = counts.queued > counts.running ? counts.queued - counts.running : 0;
-	return counts;
-}
-
-void orchestrator_add_counts(Orchestrator *o, const AgentCounts *ended)
-{
-	o->counts.completed += ended->completed;
-	o->counts.failed += ended->failed;
-	o->counts.cancelled += ended->cancelled;
+	return o->counts;
 }
 
 unsigned orchestrator_workers(const Orchestrator *o)

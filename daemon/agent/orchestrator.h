@@ -25,6 +25,7 @@ typedef struct OrchestratorStart {
 	Mailbox *main;         /* lent */
 	Registry *registry;    /* moved: what recovery found */
 	uint64_t applied;      /* by the catalog */
+	CatalogStats totals;   /* of the catalog */
 	const int *reaper_fds; /* one for each worker; taken */
 	unsigned n_workers;
 	OrchestratorHooks hooks;
@@ -44,8 +45,10 @@ void orchestrator_stop_workers(Orchestrator *o);
 void orchestrator_free(Orchestrator *o);
 int orchestrator_configure(Orchestrator *o, const Config *config) _must_check_;
 
-/* What recovery found is dealt with: what was queued is queued, what ran is ended or runs anew; and DaemonStarted is said. */
-int orchestrator_recovered(Orchestrator *o, const Uuid *instance_id) _must_check_;
+/* What recovery found is dealt with: what was queued is queued, what ran is ended or runs anew; and DaemonStarted is said.
+ * *ret_events: how many events that is, all on their way. */
+int orchestrator_recovered(
+	Orchestrator *o, const Uuid *instance_id, uint64_t *ret_events) _must_check_;
 
 /* A spawn, in two steps. First the id is taken: from now on others who name it wait. -ENOBUFS: the queue is full. -ENOMEM. */
 int orchestrator_reserve(Orchestrator *o, const Uuid *id, json_object *spawn, uint32_t uid,
@@ -81,6 +84,4 @@ Registry *orchestrator_registry(Orchestrator *o);
 const Scheduler *orchestrator_scheduler(const Orchestrator *o);
 Projection *orchestrator_projection(Orchestrator *o);
 AgentCounts orchestrator_counts(const Orchestrator *o);
-/* What the catalog counted at the start. */
-void orchestrator_add_counts(Orchestrator *o, const AgentCounts *ended);
 unsigned orchestrator_workers(const Orchestrator *o);

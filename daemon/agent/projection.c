@@ -26,7 +26,7 @@ typedef struct RowsJob {
 
 void projection_init(Projection *p, EventLog *log, Reader *reader, uint64_t applied)
 {
-	*p = (Projection){ .log = log, .reader = reader, .floor = UINT64_MAX, .applied = applied };
+	*p = (Projection){ .log = log, .reader = reader, .applied = applied };
 	list_init(&p->dirty);
 	list_init(&p->urgent);
 }
@@ -57,6 +57,20 @@ static void clean(Projection *p, Agent *a)
 	}
 }
 
+/* Back to where it was, since its row was not written: the list stays in order. */
+static void mark_again(Projection *p, Agent *a, uint64_t since)
+{
+	ListNode *where;
+
+	mark(p, a, since, true);
+	a->dirty_since = since;
+	list_remove(&a->dirty);
+	where = p->dirty.next;
+	while (where != &p->dirty && container_of(where, Agent, dirty)->dirty_since < since)
+		where = where->next;
+	list_insert_before(where, &a->dirty);
+}
+
 void projection_note(Projection *p, Agent *a, uint64_t seq, bool urgent)
 {
 	mark(p, a, seq, urgent);
@@ -65,6 +79,11 @@ void projection_note(Projection *p, Agent *a, uint64_t seq, bool urgent)
 bool projection_knows(const Agent *a)
 {
 	return a->in_catalog && a->dirty_since == 0 && !a->in_flight;
+}
+
+bool projection_failed(const Projection *p)
+{
+	return p->failed;
 }
 
 bool projection_idle(const Projection *p)
@@ -127,11 +146,9 @@ static void rows_failed(RowsJob *j)
 	Projection *p = j->projection;
 
 	log_error("the catalog cannot be written: %s", strerror(-j->error));
-	for (size_t i = 0; i < j->n; i++) {
-		if (j->since[i] < p->floor)
-			p->floor = j->since[i];
-		mark(p, j->agents[i], j->since[i], true);
-	}
+	p->failed = true;
+	for (size_t i = 0; i < j->n; i++)
+		mark_again(p, j->agents[i], j->since[i]);
 }
 
 static void rows_done(ReaderJob *job)
@@ -150,8 +167,7 @@ static void rows_done(ReaderJob *job)
 		rows_failed(j);
 	} else {
 		p->applied = j->applied;
-		if (p->n_dirty == 0)
-			p->floor = UINT64_MAX;
+		p->failed = false;
 		projection_run(p);
 	}
 	free(j->agents);
@@ -217,8 +233,6 @@ static uint64_t applied_now(const Projection *p)
 		if (first - 1 < applied)
 			applied = first - 1;
 	}
-	if (p->floor - 1 < applied)
-		applied = p->floor - 1;
 	return applied > p->applied ? applied : p->applied;
 }
 
@@ -268,14 +282,16 @@ static bool prune_run(ReaderJob *job, Reader *reader)
 			"the catalog cannot be synced, so no segment is removed: %s", strerror(-r));
 		return false;
 	}
-	for (; j->n > 0; j->n--) {
-		segment_name(j->bases[j->n - 1], ".ndjson", name);
+	/* Oldest first: a crash in the middle leaves no hole. */
+	for (size_t i = 0; i < j->n; i++) {
+		segment_name(j->bases[i], ".ndjson", name);
 		if (unlinkat(reader_log_dirfd(reader), name, 0) < 0 && errno != ENOENT)
 			log_warning("%s cannot be removed: %s", name, strerror(errno));
-		segment_name(j->bases[j->n - 1], ".idx", name);
+		segment_name(j->bases[i], ".idx", name);
 		if (unlinkat(reader_log_dirfd(reader), name, 0) < 0 && errno != ENOENT)
 			log_warning("%s cannot be removed: %s", name, strerror(errno));
 	}
+	j->n = 0;
 	r = catalog_prune(reader_catalog(reader), j->oldest_seq, &deleted);
 	if (r < 0)
 		log_warning("the catalog cannot be pruned: %s", strerror(-r));
@@ -314,6 +330,7 @@ static void prune(Projection *p)
 	reader_post(p->reader, &j->job);
 }
 
+/* `all`: also the counters of who runs. Retention takes nothing that the catalog does not know. */
 static void run(Projection *p, bool all)
 {
 	size_t room = p->n_dirty < ROWS_AT_ONCE ? p->n_dirty : ROWS_AT_ONCE;
@@ -322,7 +339,7 @@ static void run(Projection *p, bool all)
 	prune(p);
 	if (p->in_flight || room == 0 || rows_new(p, room, &j) < 0)
 		return;
-	gather(p, j, room, all);
+	gather(p, j, room, all || eventlog_prune_due(p->log));
 	if (j->n == 0) {
 		free(j->agents);
 		free(j->since);

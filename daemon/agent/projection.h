@@ -18,7 +18,7 @@ typedef struct Projection {
 	ListNode dirty;  /* agents with changes, by their first unknown event */
 	ListNode urgent; /* of these, who has begun or ended since its row was written */
 	size_t n_dirty, n_urgent;
-	uint64_t floor; /* after a failure: applied stays below; UINT64_MAX: none */
+	bool failed; /* the last write */
 	uint64_t applied;
 	bool in_flight;
 	bool pruning;
@@ -33,5 +33,7 @@ void projection_run(Projection *p);
 void projection_flush(Projection *p);
 /* True: nothing is being written or waiting to be. */
 bool projection_idle(const Projection *p);
+/* True: the last write failed; it is tried again with the next sync. */
+bool projection_failed(const Projection *p);
 /* True: the catalog knows all of it, so that it may be forgotten. */
 bool projection_knows(const Agent *a);

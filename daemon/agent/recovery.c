@@ -102,7 +102,7 @@ static int on_live_row(const CatalogRow *row, void *userdata)
 
 	if (error == 0)
 		error = agent_new(&row->agent_id, spec, row->uid, &a);
-	if (error < 0) {
+	if (error != 0) {
 		log_error("the catalog's row %" PRIu64 " makes no sense and is passed over",
 			row->seq);
 		return error == -ENOMEM ? error : 0;
@@ -143,6 +143,8 @@ static int flush_ended(Recovery *r)
 	/* What lives is not written yet, so the catalog may not claim to have been applied. */
 	if (error == 0)
 		error = catalog_commit(r->catalog, catalog_applied(r->catalog));
+	if (error < 0)
+		return error;
 	list_foreach_safe (node, &r->ended) {
 		Agent *a = container_of(node, Agent, ended);
 
@@ -150,7 +152,7 @@ static int flush_ended(Recovery *r)
 		agent_free(a);
 	}
 	r->n_ended = 0;
-	return error;
+	return 0;
 }
 
 static int apply_spawned(Recovery *r, json_object *event, uint64_t seq)
@@ -160,13 +162,17 @@ static int apply_spawned(Recovery *r, json_object *event, uint64_t seq)
 	Agent *a;
 	int error;
 
-	if (!text || uuid_parse(text, strlen(text), &id) < 0)
-		return -EBADMSG;
+	if (!text || uuid_parse(text, strlen(text), &id) < 0) {
+		log_error("event %" PRIu64 " spawns no agent that makes sense", seq);
+		return 0;
+	}
 	if (registry_find(&r->registry, &id)) /* its row was ahead of the catalog's mark */
 		return 0;
 	error = agent_new(&id, event, (uint32_t)jsonx_get_uint(event, "uid", 0), &a);
+	if (error == -EINVAL)
+		log_error("event %" PRIu64 " spawns an agent that this version does not know", seq);
 	if (error < 0)
-		return error;
+		return error == -EINVAL ? 0 : error;
 	a->seq = a->last_seq = seq;
 	a->spawned_us = r->time_us;
 	registry_add(&r->registry, a);
@@ -244,11 +250,15 @@ static int on_event(
 	if (line) {
 		r->object = line_event(line, len, &r->object_len);
 		error = jsonx_parse(r->object, r->object_len, &event, &why);
+		time = error == 0 ? jsonx_get_string(event, "time", NULL) : NULL;
+		if (error == -EBADMSG ||
+			(error == 0 && (!time || clock_parse_rfc3339(
+							 time, strlen(time), &r->time_us) < 0))) {
+			log_error("event %" PRIu64 " makes no sense and is passed over", seq);
+			return 0;
+		}
 		if (error < 0)
 			return error;
-		time = jsonx_get_string(event, "time", NULL);
-		if (!time || clock_parse_rfc3339(time, strlen(time), &r->time_us) < 0)
-			return -EBADMSG;
 	}
 	if (record->type == EVENT_TYPE_AGENT_SPAWNED)
 		return apply_spawned(r, event, seq);
@@ -355,6 +365,8 @@ static int try_once(const char *state_dir, EventLog *log, Recovery *r)
 	list_foreach_safe (node, &r->ended)
 		agent_free(container_of(node, Agent, ended));
 	buf_done(&r->numbers);
+	if (error == -EBUSY)
+		log_error("%s/catalog.db is locked by another program", state_dir);
 	if (error < 0) {
 		registry_done(&r->registry);
 		catalog_close(r->catalog);
@@ -363,7 +375,7 @@ static int try_once(const char *state_dir, EventLog *log, Recovery *r)
 }
 
 int recovery_run(const char *state_dir, EventLog *log, Registry *ret_registry,
-	Catalog **ret_catalog, uint64_t *ret_applied)
+	Catalog **ret_catalog, uint64_t *ret_applied, CatalogStats *ret_stats)
 {
 	Recovery r = { 0 };
 	int error = try_once(state_dir, log, &r);
@@ -378,6 +390,12 @@ int recovery_run(const char *state_dir, EventLog *log, Registry *ret_registry,
 	}
 	if (error < 0)
 		return error;
+	error = catalog_stats(r.catalog, NULL, ret_stats);
+	if (error < 0) {
+		registry_done(&r.registry);
+		catalog_close(r.catalog);
+		return error;
+	}
 	*ret_applied = catalog_applied(r.catalog);
 	*ret_catalog = r.catalog;
 	registry_move(&r.registry, ret_registry);

@@ -11,4 +11,4 @@
 /* Opens the catalog of the log and recovers both. What is found goes to *ret_registry (live agents) and *ret_catalog (its owner is
  * the caller from then on). -errno. */
 int recovery_run(const char *state_dir, EventLog *log, Registry *ret_registry,
-	Catalog **ret_catalog, uint64_t *ret_applied) _must_check_;
+	Catalog **ret_catalog, uint64_t *ret_applied, CatalogStats *ret_stats) _must_check_;

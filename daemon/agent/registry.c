@@ -115,17 +115,62 @@ Agent *registry_find(const Registry *r, const Uuid *id)
 	return a;
 }
 
+/* The beginning of an id: whole bytes, and what the byte behind them has under its mask. */
+typedef struct Prefix {
+	Uuid id;
+	size_t n_bytes;
+	uint8_t mask, rest;
+} Prefix;
+
+static int nibble(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -EINVAL;
+}
+
+static int parse_prefix(const char *text, size_t len, Prefix *ret)
+{
+	Prefix p = { .n_bytes = 0 };
+	size_t n = 0; /* nibbles */
+
+	if (len > UUID_TEXT_LEN)
+		return -EINVAL;
+	for (size_t i = 0; i < len; i++) {
+		int value = nibble(text[i]);
+
+		if (i == 8 || i == 13 || i == 18 || i == 23) {
+			if (text[i] != '-')
+				return -EINVAL;
+			continue;
+		}
+		if (value < 0)
+			return value;
+		p.id.bytes[n / 2] |= (uint8_t)(n % 2 == 0 ? value << 4 : value);
+		n++;
+	}
+	p.n_bytes = n / 2;
+	p.mask = n % 2 == 0 ? 0 : 0xf0;
+	p.rest = n % 2 == 0 ? 0 : p.id.bytes[n / 2];
+	*ret = p;
+	return 0;
+}
+
+static bool begins_with(const Uuid *id, const Prefix *p)
+{
+	return memcmp(id->bytes, p->id.bytes, p->n_bytes) == 0 &&
+	       (p->mask == 0 || (id->bytes[p->n_bytes] & p->mask) == p->rest);
+}
+
 void registry_find_prefix(const Registry *r, const char *prefix, size_t len,
 	bool (*on_agent)(Agent *a, void *userdata), void *userdata)
 {
-	for (size_t i = 0; i < r->n_buckets; i++) {
-		for (Agent *a = r->buckets[i]; a; a = a->hash_next) {
-			char id[UUID_TEXT_LEN + 1];
+	Prefix p;
 
-			uuid_format(&a->id, id);
-			if (len <= UUID_TEXT_LEN && memcmp(id, prefix, len) == 0 &&
-				!on_agent(a, userdata))
+	if (parse_prefix(prefix, len, &p) < 0)
+		return;
+	for (size_t i = 0; i < r->n_buckets; i++)
+		for (Agent *a = r->buckets[i]; a; a = a->hash_next)
+			if (begins_with(&a->id, &p) && !on_agent(a, userdata))
 				return;
-		}
-	}
 }

@@ -42,7 +42,10 @@ static int get_group(Scheduler *s, const char *name, Group **ret)
 	Group *g = find_group(s, name);
 
 	if (!g) {
-		g = calloc(1, sizeof(*g) + len + 1);
+		/* Room for all groups, whenever they become ready. */
+		int r = heap_reserve(&s->ready, s->n_groups + 1);
+
+		g = r == 0 ? calloc(1, sizeof(*g) + len + 1) : NULL;
 		if (!g)
 			return -ENOMEM;
 		memcpy(g->name, name, len);
@@ -50,13 +53,15 @@ static int get_group(Scheduler *s, const char *name, Group **ret)
 		heap_init(&g->queue, agent_before);
 		heap_node_init(&g->ready_node);
 		list_append(&s->groups, &g->node);
+		s->n_groups++;
 	}
 	*ret = g;
 	return 0;
 }
 
-static void free_group(Group *g)
+static void free_group(Scheduler *s, Group *g)
 {
+	s->n_groups--;
 	list_remove(&g->node);
 	heap_done(&g->queue);
 	free(g);
@@ -67,10 +72,10 @@ static void free_if_unused(Scheduler *s, Group *g)
 	if (g->configured || g->running > 0 || g->spawning > 0 || g->queue.n > 0)
 		return;
 	heap_remove(&s->ready, &g->ready_node);
-	free_group(g);
+	free_group(s, g);
 }
 
-/* Puts the group where its first agent belongs, or takes it out. Room was reserved by get_group's caller. */
+/* Puts the group where its first agent belongs, or takes it out. Room was reserved by get_group(). */
 static int settle(Scheduler *s, Group *g)
 {
 	bool ready = g->queue.n > 0 && g->running < g->max_running;
@@ -97,7 +102,7 @@ void scheduler_done(Scheduler *s)
 	if (!s->groups.next)
 		return;
 	list_foreach_safe (node, &s->groups)
-		free_group(container_of(node, Group, node));
+		free_group(s, container_of(node, Group, node));
 	heap_done(&s->ready);
 }
 
@@ -132,18 +137,21 @@ int scheduler_configure(Scheduler *s, const Config *config)
 	return r;
 }
 
-bool scheduler_has_room(const Scheduler *s, const char *group)
+/* As far as can be told now: it will not have to wait. `g` may be NULL: a new group. */
+static bool starts_at_once(const Scheduler *s, const Group *g)
 {
-	const Group *g = find_group(s, group);
-	uint64_t taken = (uint64_t)s->running + s->spawning;
-	bool starts_at_once = taken + s->queued < s->max_running;
+	/* What is queued in groups that are full does not compete. */
+	uint32_t queued = s->ready.n > 0 ? s->queued : 0;
 
 	if (g && (uint64_t)g->running + g->spawning + g->queue.n >= g->max_running)
-		starts_at_once = false;
-	if (starts_at_once)
-		return true;
-	/* Of those on their way to the log, some will find a place at once. */
-	return s->queued + (taken > s->max_running ? taken - s->max_running : 0) < s->max_queued;
+		return false;
+	return (uint64_t)s->running + s->spawning - s->waiting + queued < s->max_running;
+}
+
+bool scheduler_has_room(const Scheduler *s, const char *group)
+{
+	return starts_at_once(s, find_group(s, group)) ||
+	       (uint64_t)s->queued + s->waiting < s->max_queued;
 }
 
 int scheduler_join(Scheduler *s, Agent *a, const char *group)
@@ -159,6 +167,8 @@ int scheduler_join(Scheduler *s, Agent *a, const char *group)
 		a->group = NULL;
 		return r;
 	}
+	a->waits = !starts_at_once(s, a->group);
+	s->waiting += a->waits;
 	a->group->spawning++;
 	a->spawning = true;
 	s->spawning++;
@@ -170,6 +180,7 @@ static void end_spawning(Scheduler *s, Agent *a)
 	if (!a->spawning)
 		return;
 	a->spawning = false;
+	s->waiting -= a->waits;
 	a->group->spawning--;
 	s->spawning--;
 }
@@ -215,11 +226,6 @@ static void stop_running(Scheduler *s, Agent *a)
 	a->starting = false;
 }
 
-void scheduler_yield(Scheduler *s, Agent *a)
-{
-	stop_running(s, a);
-}
-
 void scheduler_leave(Scheduler *s, Agent *a)
 {
 	Group *g = a->group;
@@ -236,7 +242,6 @@ void scheduler_leave(Scheduler *s, Agent *a)
 		stop_running(s, a);
 	}
 	a->group = NULL;
-	/* Cannot fail for want of memory: the group was in the heap, or the heap has shrunk since. */
 	if (settle(s, g) == 0)
 		free_if_unused(s, g);
 }

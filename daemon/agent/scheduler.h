@@ -22,7 +22,9 @@ typedef struct Scheduler {
 	ListNode groups;
 	Heap ready;
 	uint32_t max_running, max_queued;
+	size_t n_groups;
 	uint32_t running, queued, spawning;
+	uint32_t waiting; /* of those that are spawning: who will have to wait in the queue */
 } Scheduler;
 
 int scheduler_init(Scheduler *s, const Config *config) _must_check_;
@@ -40,5 +42,3 @@ int scheduler_enqueue(Scheduler *s, Agent *a) _must_check_;
 Agent *scheduler_next(Scheduler *s);
 /* It runs no more (or was in the queue, or never got there): out of its group. No-op if it is in none. */
 void scheduler_leave(Scheduler *s, Agent *a);
-/* It does not run any more but is to be enqueued again. */
-void scheduler_yield(Scheduler *s, Agent *a);

@@ -22,7 +22,6 @@ typedef struct FindJob {
 		Uuid id;
 	} matches[MAX_MATCHES];
 	size_t n;
-	int error;
 } FindJob;
 
 int agent_call_new(Control *control, const char *id, AgentCallRun run, AgentCall **ret)
@@ -73,6 +72,27 @@ void agent_call_error(AgentCall *call, const RpcError *error)
 	agent_call_free(call);
 }
 
+void agent_call_cancel(AgentCall *call)
+{
+	_cleanup_rpc_error_ RpcError error = { 0 };
+
+	rpc_error_set(&error, RPC_SHUTTING_DOWN, "the daemon is being stopped");
+	agent_call_error(call, &error);
+}
+
+static void on_gone(void *userdata)
+{
+	agent_call_cancel(userdata);
+}
+
+void agent_call_wait(AgentCall *call, Agent *agent)
+{
+	if (call->request && !request_on_gone(call->request, on_gone, call))
+		agent_call_cancel(call);
+	else
+		agent_add_waiter(agent, &call->waiter);
+}
+
 static void fail_not_found(AgentCall *call)
 {
 	_cleanup_rpc_error_ RpcError error = { 0 };
@@ -103,19 +123,30 @@ static void fail_ambiguous(AgentCall *call, const FindJob *j)
 	agent_call_error(call, &error);
 }
 
-static void fail_memory(AgentCall *call)
+static void fail_internal(AgentCall *call, int reason)
 {
 	_cleanup_rpc_error_ RpcError error = { 0 };
 
-	rpc_error_set(&error, RPC_INTERNAL_ERROR, "out of memory");
+	rpc_error_set(&error, RPC_INTERNAL_ERROR, "%s", strerror(-reason));
 	agent_call_error(call, &error);
+}
+
+/* Whoever changes nothing need not be found for a client that has gone; what else a client asked for is done. */
+static bool only_answers(const AgentCall *call)
+{
+	return call->request &&
+	       protocol_method(request_method(call->request))->role == ROLE_OBSERVE;
 }
 
 static void on_spawn_known(AgentWaiter *w, Agent *a, AgentChange change)
 {
+	AgentCall *call = container_of(w, AgentCall, waiter);
+
 	(void)a;
 	(void)change;
-	agent_call_start(container_of(w, AgentCall, waiter));
+	if (call->request)
+		request_forget_on_gone(call->request);
+	agent_call_start(call);
 }
 
 /* In memory: at once, or as soon as its spawn is logged. */
@@ -124,7 +155,10 @@ static void go(AgentCall *call, Agent *a)
 	if (a->spawning) {
 		call->waiter.changes = 1U << AGENT_ACCEPTED | 1U << AGENT_REJECTED;
 		call->waiter.on_change = on_spawn_known;
-		agent_add_waiter(a, &call->waiter);
+		if (only_answers(call))
+			agent_call_wait(call, a);
+		else
+			agent_add_waiter(a, &call->waiter);
 		return;
 	}
 	call->run(call, a, a->seq);
@@ -163,9 +197,9 @@ static bool find_run(ReaderJob *job, Reader *reader)
 	Catalog *catalog = reader_catalog(reader);
 
 	if (j->whole)
-		j->error = catalog_get_by_id(catalog, &j->id, on_row_match, j);
+		job->error = catalog_get_by_id(catalog, &j->id, on_row_match, j);
 	else
-		j->error = catalog_find_prefix(catalog, j->prefix, MAX_MATCHES, on_row_match, j);
+		job->error = catalog_find_prefix(catalog, j->prefix, MAX_MATCHES, on_row_match, j);
 	return false;
 }
 
@@ -175,8 +209,12 @@ static void find_done(ReaderJob *job)
 	AgentCall *call = j->call;
 	Agent *a;
 
-	if (j->error < 0 && j->error != -ENOENT) {
-		fail_memory(call);
+	if (call->request)
+		request_forget_on_gone(call->request);
+	if (job->error == -ECANCELED) {
+		agent_call_cancel(call);
+	} else if (job->error < 0 && job->error != -ENOENT) {
+		fail_internal(call, job->error);
 	} else if (j->n == 0) {
 		fail_not_found(call);
 	} else if (j->n > 1) {
@@ -197,7 +235,7 @@ static void find(AgentCall *call, const Uuid *id, size_t len)
 	FindJob *j = calloc(1, sizeof(*j));
 
 	if (!j) {
-		fail_memory(call);
+		fail_internal(call, -ENOMEM);
 		return;
 	}
 	j->job.run = find_run;
@@ -212,7 +250,10 @@ static void find(AgentCall *call, const Uuid *id, size_t len)
 		registry_find_prefix(orchestrator_registry(call->control->orchestrator), j->prefix,
 			len, on_memory_match, j);
 	}
-	reader_post(call->control->reader, &j->job);
+	if (only_answers(call))
+		control_post(call->control, call->request, &j->job);
+	else
+		reader_post(call->control->reader, &j->job);
 }
 
 void agent_call_start(AgentCall *call)

@@ -34,6 +34,10 @@ int agent_call_new(
 void agent_call_start(AgentCall *call);
 /* After the request was taken out or answered. Bears NULL. */
 void agent_call_free(AgentCall *call);
+/* Nobody waits for it any more: ends it, unanswered if need be. Not while a job has it. */
+void agent_call_cancel(AgentCall *call);
+/* For run(): waits for what call->waiter says. One whose client goes is freed. */
+void agent_call_wait(AgentCall *call, Agent *agent);
 /* Answer the call's request, and free the call. */
 void agent_call_reply(AgentCall *call, Buf *result, int error);
 void agent_call_error(AgentCall *call, const RpcError *error);

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "common/jsonx.h"
+#include "common/uuid.h"
 #include "daemon/control/agent-call.h"
 
 typedef struct AgentSet {
@@ -64,6 +65,36 @@ static void look_for(AgentSet *set, const char *id)
 	agent_call_start(call);
 }
 
+static const char *id_at(json_object *ids, size_t i, size_t *ret_len)
+{
+	json_object *id = json_object_array_get_idx(ids, i);
+
+	*ret_len = (size_t)json_object_get_string_len(id);
+	return json_object_get_string(id);
+}
+
+/* False: answered. */
+static bool check_prefixes(Request *req, json_object *ids)
+{
+	_cleanup_rpc_error_ RpcError error = { 0 };
+	size_t n = json_object_array_length(ids), n_prefixes = 0, len;
+	Uuid uuid;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *id = id_at(ids, i, &len);
+
+		n_prefixes += uuid_parse(id, len, &uuid) < 0;
+	}
+	if (n_prefixes <= AGENT_SET_MAX_PREFIXES)
+		return true;
+	rpc_error_set(&error, RPC_TOO_LARGE, "only %u of the agents may be prefixes of ids",
+		AGENT_SET_MAX_PREFIXES);
+	rpc_error_add_string(&error, "param", "agents");
+	rpc_error_add_uint(&error, "limit", AGENT_SET_MAX_PREFIXES);
+	request_error(req, &error);
+	return false;
+}
+
 void agent_set_find(Control *control, Request *req, json_object *params, AgentSetFound on_found)
 {
 	json_object *ids = jsonx_get(params, "agents", json_type_array);
@@ -74,6 +105,8 @@ void agent_set_find(Control *control, Request *req, json_object *params, AgentSe
 		on_found(control, req, params, false, NULL, 0);
 		return;
 	}
+	if (!check_prefixes(req, ids))
+		return;
 	set = calloc(1, sizeof(*set));
 	if (set)
 		set->seqs = malloc(n * sizeof(*set->seqs));
@@ -88,8 +121,11 @@ void agent_set_find(Control *control, Request *req, json_object *params, AgentSe
 	set->on_found = on_found;
 	/* One more, so that none of them finishes the set while others are still to be begun. */
 	set->n_missing = n + 1;
-	for (size_t i = 0; i < n; i++)
-		look_for(set, json_object_get_string(json_object_array_get_idx(ids, i)));
+	for (size_t i = 0; i < n; i++) {
+		size_t len;
+
+		look_for(set, id_at(ids, i, &len));
+	}
 	set->n_missing--;
 	finish(set);
 }

@@ -76,6 +76,8 @@ static void close_stream(Conn *c)
 static void interrupt_holder(Conn *c)
 {
 	(void)shutdown(c->fd, SHUT_RDWR);
+	if (c->stream && c->stream->interrupt)
+		c->stream->interrupt(c, c->stream_userdata);
 }
 
 static void set_blocked(Conn *c, bool blocked)
@@ -97,6 +99,8 @@ static void drop_out(Conn *c)
 
 void conn_become_deaf(Conn *c)
 {
+	const ConnHooks *hooks = &c->server->hooks;
+
 	c->deaf = true;
 	drop_out(c);
 	set_blocked(c, false);
@@ -104,6 +108,8 @@ void conn_become_deaf(Conn *c)
 		interrupt_holder(c);
 	else
 		close_stream(c);
+	if (hooks->on_gone)
+		hooks->on_gone(c, hooks->userdata);
 	conn_kick(c);
 }
 
@@ -222,9 +228,10 @@ static void linger(Conn *c)
 	c->linger_until_us = clock_monotonic_us() + CONN_LINGER_US;
 }
 
+/* Whoever is not read from, since its read side has ended or it is full, may go all the same. */
 static void watch_for_hangup(Conn *c)
 {
-	if (!c->eof || c->hangup_is_set)
+	if (c->reading || c->hangup_is_set)
 		return;
 	c->hangup_is_set = hangup_watch(c->server->hangup, c->fd, c) == 0;
 	/* Out of memory: better too soon than never. */

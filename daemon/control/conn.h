@@ -32,6 +32,8 @@ typedef struct ConnStream {
 	 * the next turn. -EAGAIN: the socket is full; called again when it is writable. Other
 	 * -errno: the connection is broken and gets closed. */
 	int (*pump)(Conn *c, void *userdata);
+	/* The client is gone, but the output is held: give it back soon. May be NULL. */
+	void (*interrupt)(Conn *c, void *userdata);
 	/* The client is gone, or the connection goes: forget it. The stream is not set any more.
 	 * Never called while the output is held: whoever holds it finds the socket shut down,
 	 * and releases it first. */
@@ -44,6 +46,9 @@ typedef struct ConnHooks {
 	void (*on_line)(Conn *c, const char *line, size_t len, void *userdata);
 	/* A line is longer than max_request_bytes: answer, then conn_close_after_flush(). */
 	void (*on_line_too_long)(Conn *c, void *userdata);
+	/* The client is gone for good: nothing that is said reaches it, though lines that it has
+	 * sent may still come. Not called where the connection goes with it. May be NULL. */
+	void (*on_gone)(Conn *c, void *userdata);
 	/* The connection goes; nothing of it may be used afterwards. */
 	void (*on_closed)(Conn *c, void *userdata);
 	void *userdata;

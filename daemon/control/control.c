@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "daemon/control/agent-call.h"
 #include "daemon/control/hub.h"
+#include "daemon/control/log-stats.h"
 
 static const RpcMethod methods[_METHOD_MAX] = {
 	[METHOD_DAEMON_STATUS] = method_daemon_status,
@@ -40,6 +41,8 @@ int control_new(const ControlStart *start, Control **ret)
 	r = rpc_new(methods, c, start->config->max_batch, &c->rpc);
 	if (r == 0)
 		r = hub_new(c, &c->hub);
+	if (r == 0)
+		r = stats_cache_new(&c->stats);
 	if (r == 0) {
 		hooks = rpc_conn_hooks(c->rpc);
 		r = conn_server_new(c->base, &hooks, start->config->max_request_bytes, &c->conns);
@@ -57,15 +60,11 @@ void control_free(Control *c)
 	if (!c)
 		return;
 	conn_server_free(c->conns);
-	/* Their clients have gone; answering them frees the requests. */
-	while (!list_empty(&c->calls)) {
-		AgentCall *call = container_of(c->calls.next, AgentCall, node);
-
-		if (call->request)
-			request_fail(TAKE_PTR(call->request), -ECONNRESET);
-		agent_call_free(call);
-	}
+	/* Their clients have gone; ending them frees the requests and the sets. */
+	while (!list_empty(&c->calls))
+		agent_call_cancel(container_of(c->calls.next, AgentCall, node));
 	hub_free(c->hub);
+	stats_cache_free(c->stats);
 	rpc_free(c->rpc);
 	free(c);
 }
@@ -92,12 +91,35 @@ bool control_end_turn(Control *c)
 	return conn_server_flush(c->conns);
 }
 
+static void fail_cancelled(Request *req)
+{
+	_cleanup_rpc_error_ RpcError error = { 0 };
+
+	rpc_error_set(&error, RPC_SHUTTING_DOWN, "the daemon is being stopped");
+	request_error(req, &error);
+}
+
 void control_reply(Request *req, Buf *result, int error)
 {
-	if (error < 0)
+	if (error == -ECANCELED)
+		fail_cancelled(req);
+	else if (error < 0)
 		request_fail(req, error);
 	else
 		request_result(req, result->data, result->len);
+}
+
+static void drop_job(void *userdata)
+{
+	reader_job_drop(userdata);
+}
+
+void control_post(Control *c, Request *req, ReaderJob *job)
+{
+	job->for_client = true;
+	if (!request_on_gone(req, drop_job, job))
+		reader_job_drop(job);
+	reader_post(c->reader, job);
 }
 
 void control_not_found_error(RpcError *e, const char *id)

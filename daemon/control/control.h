@@ -9,6 +9,7 @@
 #include "daemon/control/rpc.h"
 
 typedef struct Hub Hub;
+typedef struct StatsCache StatsCache;
 
 typedef struct Control {
 	struct event_base *base;
@@ -19,7 +20,8 @@ typedef struct Control {
 	Rpc *rpc;
 	ConnServer *conns;
 	Hub *hub;
-	ListNode calls; /* AgentCalls that wait for something */
+	StatsCache *stats; /* the reader's */
+	ListNode calls;    /* AgentCalls that wait for something */
 	Uuid instance_id;
 	uint64_t started_us; /* monotonic */
 } Control;
@@ -44,8 +46,12 @@ void control_batch(Control *c, const Batch *batch);
 /* At the end of each turn of the main loop. True: there is more to write at once. */
 bool control_end_turn(Control *c);
 
-/* Answers with what was written (lent), or with internal_error if that failed. */
+/* Answers with what was written (lent), or with internal_error if that failed; -ECANCELED, a job that was dropped, is
+ * shutting_down: else there is nobody to read it. */
 void control_reply(Request *req, Buf *result, int error);
+/* Posts the job of a request that does nothing but answer: it is dropped when its client goes. The job's done() has to answer the
+ * request, or to call request_forget_on_gone(). */
+void control_post(Control *c, Request *req, ReaderJob *job);
 /* not_found for an id that names no agent. */
 void control_not_found_error(RpcError *e, const char *id);
 

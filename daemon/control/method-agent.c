@@ -20,7 +20,6 @@ typedef struct GetJob {
 	uint64_t seq;
 	LogView view;
 	Buf result;
-	int error;
 } GetJob;
 
 static int write_view(Buf *result, const CatalogRow *row, int32_t pid)
@@ -55,9 +54,9 @@ static bool get_run(ReaderJob *job, Reader *reader)
 	GetJob *j = container_of(job, GetJob, job);
 
 	if (j->agent)
-		j->error = write_with_spec(j, reader);
+		job->error = write_with_spec(j, reader);
 	else
-		j->error = catalog_get(reader_catalog(reader), j->seq, on_row, &j->result);
+		job->error = catalog_get(reader_catalog(reader), j->seq, on_row, &j->result);
 	return false;
 }
 
@@ -68,13 +67,13 @@ static void get_done(ReaderJob *job)
 	log_view_release(&j->view);
 	if (j->agent)
 		j->agent->holds--;
-	if (j->error == -ENOENT) {
+	if (job->error == -ENOENT) {
 		_cleanup_rpc_error_ RpcError error = { 0 };
 
 		control_not_found_error(&error, j->call->id);
 		agent_call_error(j->call, &error);
 	} else {
-		agent_call_reply(j->call, &j->result, j->error);
+		agent_call_reply(j->call, &j->result, job->error);
 	}
 	buf_done(&j->result);
 	free(j);
@@ -100,7 +99,7 @@ static void get_later(AgentCall *call, Agent *a, uint64_t seq)
 		j->pid = a->pid;
 	}
 	j->view = eventlog_view(call->control->log);
-	reader_post(call->control->reader, &j->job);
+	control_post(call->control, call->request, &j->job);
 }
 
 static void answer_get(AgentCall *call, Agent *a, uint64_t seq)
@@ -168,7 +167,7 @@ static void run_wait(AgentCall *call, Agent *a, uint64_t seq)
 	}
 	call->waiter.changes = 1U << AGENT_ENDED;
 	call->waiter.on_change = on_wait_ended;
-	agent_add_waiter(a, &call->waiter);
+	agent_call_wait(call, a);
 }
 
 void method_agent_wait(Request *req, json_object *params, void *userdata)
@@ -237,7 +236,7 @@ static void run_cancel(AgentCall *call, Agent *a, uint64_t seq)
 	}
 	call->waiter.changes = 1U << AGENT_ENDED;
 	call->waiter.on_change = on_cancelled;
-	agent_add_waiter(a, &call->waiter);
+	agent_call_wait(call, a);
 }
 
 void method_agent_cancel(Request *req, json_object *params, void *userdata)

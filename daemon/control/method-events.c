@@ -51,10 +51,10 @@ static bool check_free(Request *req)
 	_cleanup_rpc_error_ RpcError error = { 0 };
 	Conn *conn = request_conn(req);
 
-	if (!conn || !subscription_of(conn))
+	if (!conn || (!subscription_of(conn) && request_take_place(req)))
 		return true;
 	rpc_error_set(&error, RPC_ALREADY_SUBSCRIBED,
-		"this connection has a subscription already: one a connection");
+		"this connection has a subscription already, or asks for one: one a connection");
 	request_error(req, &error);
 	return false;
 }
@@ -73,7 +73,6 @@ static int write_opened(const Control *c, Buf *result)
 	jw_object_end(&w);
 	return jw_finish(&w);
 }
-
 
 static void set_place(Subscription *s, json_object *params)
 {
@@ -100,7 +99,7 @@ static void open_subscription(
 
 	if (!check_free(req) || !check_place(c, req, params))
 		return;
-	r = conn ? filter_new(params, &filter) : -ECONNRESET;
+	r = conn ? filter_new(params, &filter) : -ECANCELED;
 	if (r == 0) {
 		if (by_agents)
 			filter_set_agents(filter, TAKE_PTR(agents), n);

@@ -28,7 +28,6 @@ typedef struct ListJob {
 	Entry *entries;  /* newest first; room for twice limit + 1 */
 	size_t n_memory; /* of them from memory */
 	size_t n;
-	int error;
 } ListJob;
 
 static void job_free(ListJob *j)
@@ -171,7 +170,7 @@ static bool list_run(ReaderJob *job, Reader *reader)
 	/* Whoever lives is in memory, and what the catalog says of them is old. */
 	q.states = q.states == 0 ? FINAL_STATES : q.states & FINAL_STATES;
 	if (q.states != 0)
-		j->error = catalog_list(reader_catalog(reader), &q, on_row, j);
+		job->error = catalog_list(reader_catalog(reader), &q, on_row, j);
 	qsort(j->entries, j->n, sizeof(*j->entries), newest_first);
 	return false;
 }
@@ -199,7 +198,7 @@ static void list_done(ReaderJob *job)
 	ListJob *j = container_of(job, ListJob, job);
 	_cleanup_buf_ Buf result = { 0 };
 
-	control_reply(j->request, &result, j->error < 0 ? j->error : write_result(j, &result));
+	control_reply(j->request, &result, job->error < 0 ? job->error : write_result(j, &result));
 	job_free(j);
 }
 
@@ -226,5 +225,5 @@ void method_agent_list(Request *req, json_object *params, void *userdata)
 			job_free(j);
 		return;
 	}
-	reader_post(c->reader, &j->job);
+	control_post(c, req, &j->job);
 }

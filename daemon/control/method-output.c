@@ -8,9 +8,6 @@
 #include "daemon/control/agent-call.h"
 #include "daemon/eventlog/scan.h"
 
-/* How many events are looked at before others get their turn. */
-#define SLICE_EVENTS 262144U
-
 typedef struct OutputJob {
 	ReaderJob job;
 	AgentCall *call;
@@ -25,84 +22,107 @@ typedef struct OutputJob {
 	size_t limit;
 	Uuid id;
 	AgentState state;
-	Buf text;
+	uint32_t attempt;
+	uint64_t chunks;
+	bool found;    /* a chunk, of whatever channel */
+	bool headless; /* before the first of them, events are missing */
+	Buf text;      /* up to `position` */
 	bool more;
-	int error;
 } OutputJob;
 
-static int append_raw(OutputJob *j, const char *line, size_t len)
+static int append_chunk(OutputJob *j, json_object *event)
 {
-	_cleanup_json_ json_object *event = NULL;
 	_cleanup_buf_ Buf decoded = { 0 };
-	size_t object_len, chunk_len, skip = 0;
-	const char *object = line_event(line, len, &object_len), *chunk;
-	JsonxError why;
-	int r = jsonx_parse(object, object_len, &event, &why);
+	size_t len, skip = 0;
+	const char *chunk = jsonx_get_string(event, "chunk", &len);
+	int r;
 
-	if (r < 0)
-		return r;
-	chunk = jsonx_get_string(event, "chunk", &chunk_len);
 	if (!chunk)
 		return -EBADMSG;
 	if (jsonx_get_string(event, "encoding", NULL)) {
-		r = base64_decode(chunk, chunk_len, &decoded);
+		r = base64_decode(chunk, len, &decoded);
 		if (r < 0)
 			return r;
 		chunk = decoded.data;
-		chunk_len = decoded.len;
+		len = decoded.len;
 	}
 	if (j->position < j->offset)
 		skip = (size_t)(j->offset - j->position);
-	return skip < chunk_len ? buf_append(&j->text, chunk + skip, chunk_len - skip) : 0;
+	return skip < len ? buf_append(&j->text, chunk + skip, len - skip) : 0;
+}
+
+/* -EBADMSG: it is damaged. */
+static int read_chunk(const ScanEvent *e, json_object **ret)
+{
+	_cleanup_buf_ Buf line = { 0 };
+	const char *object;
+	JsonxError why;
+	size_t len;
+	int r = scan_read_line(e, &line);
+
+	if (r < 0)
+		return r;
+	object = line_event(line.data, line.len, &len);
+	return jsonx_parse(object, len, ret, &why);
 }
 
 /* One chunk of the channel. 1: that is enough. */
 static int take_chunk(OutputJob *j, const ScanEvent *e)
 {
-	_cleanup_buf_ Buf line = { 0 };
+	_cleanup_json_ json_object *event = NULL;
 	uint64_t end = j->position + e->record.raw_bytes;
 	int r = 0;
 
 	if (end > j->offset) {
 		if (j->text.len >= j->limit)
 			return 1;
-		r = scan_read_line(e, &line);
+		r = read_chunk(e, &event);
 		if (r == 0)
-			r = append_raw(j, line.data, line.len);
+			r = append_chunk(j, event);
 	}
-	j->position = end;
+	/* A damaged one is left out; those behind it stay where they are. */
+	if (r == 0 || r == -EBADMSG)
+		j->position = end;
+	return r == -EBADMSG ? 0 : r;
+}
+
+/* The first chunk that is there, on whatever channel, after some events were not. -ENODATA: there were others before it. */
+static int check_head(OutputJob *j, const ScanEvent *e)
+{
+	_cleanup_json_ json_object *event = NULL;
+	int r = j->attempt > 1 ? -ENODATA : read_chunk(e, &event);
+
+	j->headless = false;
+	if (r < 0)
+		return r == -EBADMSG ? -ENODATA : r;
+	return jsonx_get_uint(event, "index", UINT64_MAX) == 0 ? 0 : -ENODATA;
+}
+
+/* 1: done. */
+static int step(OutputJob *j)
+{
+	uint64_t gap_from;
+	ScanEvent e;
+	int r;
+
+	if (j->scan.seq > j->to)
+		return 1;
+	r = scan_next(&j->scan, &e, &gap_from);
+	if (r == SCAN_END)
+		return 1;
+	if (r == SCAN_GAP && !j->found)
+		j->headless = true;
+	if (r != SCAN_EVENT)
+		return r < 0 ? r : 0;
+	if (e.record.agent != j->seq || e.record.type != EVENT_TYPE_AGENT_PARTIAL_OUTPUT)
+		return 0;
+	r = j->headless ? check_head(j, &e) : 0;
+	j->found = true;
+	if (r == 0 && e.record.channel == j->channel)
+		r = take_chunk(j, &e);
+	if (r > 0)
+		j->more = true;
 	return r;
-}
-
-static bool is_ours(const OutputJob *j, const IndexRecord *record)
-{
-	return record->agent == j->seq && record->type == EVENT_TYPE_AGENT_PARTIAL_OUTPUT &&
-	       record->channel == j->channel;
-}
-
-/* True: go on later. */
-static bool walk(OutputJob *j)
-{
-	for (size_t i = 0; i < SLICE_EVENTS; i++) {
-		uint64_t gap_from;
-		ScanEvent e;
-		int r;
-
-		if (j->scan.seq > j->to)
-			return false;
-		r = scan_next(&j->scan, &e, &gap_from);
-		if (r == SCAN_END)
-			return false;
-		if (r > 0)
-			r = r == SCAN_EVENT && is_ours(j, &e.record) ? take_chunk(j, &e) : 0;
-		if (r < 0)
-			j->error = r;
-		if (r > 0)
-			j->more = true;
-		if (r != 0)
-			return false;
-	}
-	return true;
 }
 
 static int on_row(const CatalogRow *row, void *userdata)
@@ -111,26 +131,42 @@ static int on_row(const CatalogRow *row, void *userdata)
 
 	j->id = row->agent_id;
 	j->state = row->state;
+	j->attempt = row->attempt;
+	j->chunks = row->chunks;
 	j->from = row->output_seq > 0 ? row->output_seq : row->seq;
 	j->to = row->last_seq;
 	return 0;
 }
 
+static int begin(OutputJob *j, Reader *reader)
+{
+	uint64_t oldest_seq = j->view.oldest_seq;
+	int r = j->to == 0 ? catalog_get(reader_catalog(reader), j->seq, on_row, j) : 0;
+
+	if (r < 0)
+		return r;
+	j->headless = j->from < oldest_seq;
+	return scan_init(&j->scan, reader, &j->view, j->headless ? oldest_seq : j->from);
+}
+
 static bool output_run(ReaderJob *job, Reader *reader)
 {
 	OutputJob *j = container_of(job, OutputJob, job);
+	int r = 0;
 
 	if (!j->begun) {
 		j->begun = true;
-		if (j->to == 0)
-			j->error = catalog_get(reader_catalog(reader), j->seq, on_row, j);
-		if (j->error == 0)
-			j->error = scan_init(&j->scan, reader, &j->view,
-				j->from > j->view.oldest_seq ? j->from : j->view.oldest_seq);
+		r = begin(j, reader);
 	}
-	if (j->error == 0 && walk(j))
-		return true;
-	scan_done(&j->scan);
+	while (r == 0) {
+		r = step(j);
+		if (r == 0 && reader_slice_over(reader))
+			return true;
+	}
+	if (r > 0 && j->headless && j->chunks > 0)
+		r = -ENODATA;
+	if (r < 0)
+		job->error = r;
 	return false;
 }
 
@@ -150,6 +186,7 @@ static void cut(OutputJob *j)
 		if (tail < len)
 			len -= tail;
 	}
+	j->position -= j->text.len - len;
 	j->text.len = len;
 }
 
@@ -173,9 +210,21 @@ static int write_result(OutputJob *j, Buf *result)
 	}
 	jw_key_uint(&w, "offset", j->offset);
 	if (j->more)
-		jw_key_uint(&w, "next", j->offset + j->text.len);
+		jw_key_uint(&w, "next", j->position);
 	jw_object_end(&w);
 	return jw_finish(&w);
+}
+
+static void fail_pruned(OutputJob *j)
+{
+	_cleanup_rpc_error_ RpcError error = { 0 };
+	uint64_t oldest_seq = eventlog_oldest_seq(j->call->control->log);
+
+	rpc_error_set(&error, RPC_PRUNED,
+		"the beginning of its output is gone: the log begins with event %llu by now",
+		(unsigned long long)oldest_seq);
+	rpc_error_add_uint(&error, "oldest_seq", oldest_seq);
+	agent_call_error(j->call, &error);
 }
 
 static void output_done(ReaderJob *job)
@@ -183,8 +232,13 @@ static void output_done(ReaderJob *job)
 	OutputJob *j = container_of(job, OutputJob, job);
 	_cleanup_buf_ Buf result = { 0 };
 
+	scan_done(&j->scan);
 	log_view_release(&j->view);
-	agent_call_reply(j->call, &result, j->error < 0 ? j->error : write_result(j, &result));
+	if (job->error == -ENODATA)
+		fail_pruned(j);
+	else
+		agent_call_reply(
+			j->call, &result, job->error < 0 ? job->error : write_result(j, &result));
 	buf_done(&j->text);
 	free(j);
 }
@@ -198,6 +252,7 @@ static void run_output(AgentCall *call, Agent *a, uint64_t seq)
 		agent_call_reply(call, &(Buf){ 0 }, -ENOMEM);
 		return;
 	}
+	j->job.kind = READER_JOB_LONG;
 	j->job.run = output_run;
 	j->job.done = output_done;
 	j->call = call;
@@ -211,7 +266,7 @@ static void run_output(AgentCall *call, Agent *a, uint64_t seq)
 		(void)on_row(&row, j);
 	}
 	j->view = eventlog_view(call->control->log);
-	reader_post(call->control->reader, &j->job);
+	control_post(call->control, call->request, &j->job);
 }
 
 void method_agent_output(Request *req, json_object *params, void *userdata)

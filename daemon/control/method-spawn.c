@@ -16,13 +16,13 @@ typedef struct Spawn {
 	Request *request;
 	json_object *params; /* one reference; NULL once it is submitted */
 	bool follow;
+	bool full;    /* there is no room for one more */
 	Agent *agent; /* what was reserved, or (held) what is compared with */
 	Uuid id;
 	LogView view;
 	/* What the reader found about an id that was given. */
 	Buf spec;
 	uint64_t seq; /* 0: there is no such agent */
-	int error;
 } Spawn;
 
 static void spawn_free(Spawn *s)
@@ -103,10 +103,10 @@ static int check_follow(Request *req, bool follow, RpcError *e)
 {
 	Conn *conn = request_conn(req);
 
-	if (follow && conn && subscription_of(conn))
+	if (follow && conn && (subscription_of(conn) || !request_take_place(req)))
 		return rpc_error_set(e, RPC_ALREADY_SUBSCRIBED,
-			"this connection has a subscription already, so it cannot follow the "
-			"agent");
+			"this connection has a subscription already, or asks for one, so it cannot "
+			"follow the agent");
 	return 0;
 }
 
@@ -185,10 +185,27 @@ static void on_logged(AgentWaiter *w, Agent *a, AgentChange change)
 		fail_unavailable(s);
 }
 
+static void fail_full(Spawn *s)
+{
+	_cleanup_rpc_error_ RpcError error = { 0 };
+	uint32_t limit = s->control->config->max_queued;
+
+	rpc_error_set(&error, RPC_QUEUE_FULL, "%u agents are queued already", limit);
+	rpc_error_add_uint(&error, "limit", limit);
+	fail(s, &error);
+}
+
 static void submit(Spawn *s)
 {
+	_cleanup_rpc_error_ RpcError error = { 0 };
 	int r;
 
+	/* It may have been looked up meanwhile. */
+	if (check_open(s->control, &error) < 0) {
+		orchestrator_withdraw(s->control->orchestrator, s->agent);
+		fail(s, &error);
+		return;
+	}
 	s->waiter.changes = 1U << AGENT_ACCEPTED | 1U << AGENT_REJECTED;
 	s->waiter.on_change = on_logged;
 	r = orchestrator_submit(s->control->orchestrator, s->agent, s->params);
@@ -247,9 +264,9 @@ static bool look_up_run(ReaderJob *job, Reader *reader)
 	Spawn *s = container_of(job, Spawn, job);
 
 	if (s->seq > 0)
-		s->error = spec_read(reader, &s->view, s->seq, &s->spec);
+		job->error = spec_read(reader, &s->view, s->seq, &s->spec);
 	else
-		s->error = catalog_get_by_id(reader_catalog(reader), &s->id, on_row, s);
+		job->error = catalog_get_by_id(reader_catalog(reader), &s->id, on_row, s);
 	return false;
 }
 
@@ -259,21 +276,24 @@ static void look_up_done(ReaderJob *job)
 	Agent *reserved = s->agent;
 
 	log_view_release(&s->view);
-	if (s->error == -ENOENT && reserved) {
+	if (job->error == -ENOENT && reserved) {
 		submit(s);
 		return;
 	}
 	if (reserved)
 		orchestrator_withdraw(s->control->orchestrator, reserved);
-	if (s->error < 0)
-		fail_internal(s, s->error);
+	if (job->error == -ENOENT && s->full)
+		fail_full(s);
+	else if (job->error < 0)
+		fail_internal(s, job->error);
 	else
 		compare(s);
 }
 
-/* On the reader: in the catalog (the id is reserved meanwhile), or the spec of one that is in memory. */
+/* On the reader: in the catalog (the id is reserved meanwhile, if there is room), or the spec of one that is in memory. */
 static void look_up(Spawn *s)
 {
+	s->job.error = 0;
 	s->view = eventlog_view(s->control->log);
 	s->job.run = look_up_run;
 	s->job.done = look_up_done;
@@ -307,17 +327,14 @@ static void meet(Spawn *s, Agent *a)
 
 static void reserve(Spawn *s)
 {
-	_cleanup_rpc_error_ RpcError error = { 0 };
 	bool chosen = jsonx_get(s->params, "agent_id", json_type_string) != NULL;
 	int r = orchestrator_reserve(s->control->orchestrator, &s->id, s->params,
 		request_peer(s->request)->uid, &s->agent);
 
-	if (r == -ENOBUFS) {
-		rpc_error_set(&error, RPC_QUEUE_FULL, "%u agents are queued already",
-			s->control->config->max_queued);
-		rpc_error_add_uint(&error, "limit", s->control->config->max_queued);
-		fail(s, &error);
-	} else if (r < 0) {
+	s->full = r == -ENOBUFS;
+	if (s->full && !chosen) {
+		fail_full(s);
+	} else if (r < 0 && !s->full) {
 		fail_internal(s, r);
 	} else if (chosen) {
 		look_up(s);

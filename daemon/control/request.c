@@ -14,8 +14,8 @@
 #define BATCH_MAX_BYTES   (16U * 1024 * 1024)
 #define BATCH_SMALL_BYTES (64U * 1024)
 
-/* How many results of some MiB may be under way for one connection, and how much of a long id
- * counts as a request more. */
+/* How many that may have results of some MiB, or cost the reader long walks, may be under way for
+ * one connection; and how much of a long id counts as a request more. */
 #define HEAVY_WEIGHT    (CONN_MAX_PENDING / 8)
 #define ID_WEIGHT_BYTES 256
 
@@ -24,6 +24,8 @@ struct Request {
 	ReplyTo to;    /* `id` is the text at the end of this */
 	void (*on_replied)(Conn *c, void *userdata);
 	void *on_replied_data;
+	void (*on_gone)(void *userdata); /* NULL: none */
+	void *on_gone_data;
 	Peer peer;
 	MethodId method;
 	uint32_t weight;
@@ -51,6 +53,7 @@ struct RpcBatch {
 typedef struct ConnRequests {
 	ListNode requests;
 	ListNode batches;
+	const Request *place; /* who has it; NULL: nobody */
 } ConnRequests;
 
 /* NULL: out of memory. */
@@ -73,8 +76,9 @@ static uint32_t weight_of(MethodId method, uint32_t id_len)
 {
 	uint32_t weight = 1 + id_len / ID_WEIGHT_BYTES;
 
-	if (method == METHOD_AGENT_OUTPUT || method == METHOD_AGENT_LIST ||
-		method == METHOD_EVENTS_READ)
+	if (method == METHOD_AGENT_GET || method == METHOD_AGENT_LIST ||
+		method == METHOD_AGENT_OUTPUT || method == METHOD_EVENTS_READ ||
+		method == METHOD_EVENTS_STATS)
 		weight += HEAVY_WEIGHT;
 	return weight;
 }
@@ -182,6 +186,8 @@ int request_new(const ReplyTo *to, MethodId method, Request **ret)
 	memcpy(req->id, to->id, to->id_len);
 	req->on_replied = NULL;
 	req->on_replied_data = NULL;
+	req->on_gone = NULL;
+	req->on_gone_data = NULL;
 	req->peer = *conn_peer(to->conn);
 	req->method = method;
 	req->weight = weight_of(method, to->id_len);
@@ -253,8 +259,13 @@ static void finish(Request *req)
 	bool wants = c && req->on_replied && !conn_is_closing(c);
 
 	list_remove(&req->node);
-	if (c)
+	if (c) {
+		ConnRequests *all = conn_data(c);
+
+		if (all->place == req)
+			all->place = NULL;
 		conn_pending_drop(c, req->weight);
+	}
 	if (wants && b && !b->put_out) {
 		list_append(&b->held, &req->node);
 	} else {
@@ -307,6 +318,32 @@ void request_on_replied(Request *req, void (*on_replied)(Conn *c, void *userdata
 	req->on_replied_data = userdata;
 }
 
+bool request_on_gone(Request *req, void (*on_gone)(void *userdata), void *userdata)
+{
+	if (!request_conn(req))
+		return false;
+	req->on_gone = on_gone;
+	req->on_gone_data = userdata;
+	return true;
+}
+
+void request_forget_on_gone(Request *req)
+{
+	req->on_gone = NULL;
+}
+
+bool request_take_place(Request *req)
+{
+	ConnRequests *all = req->to.conn ? conn_data(req->to.conn) : NULL;
+
+	if (!all)
+		return true;
+	if (all->place && all->place != req)
+		return false;
+	all->place = req;
+	return true;
+}
+
 Conn *request_conn(const Request *req)
 {
 	Conn *c = req->to.conn;
@@ -336,6 +373,26 @@ static void rpc_batch_conn_closed(RpcBatch *b)
 	}
 }
 
+static void call_on_gone(Request *req)
+{
+	void (*on_gone)(void *userdata) = req->on_gone;
+
+	req->on_gone = NULL;
+	if (on_gone)
+		on_gone(req->on_gone_data);
+}
+
+void requests_conn_gone(Conn *c)
+{
+	ConnRequests *all = conn_data(c);
+
+	if (!all)
+		return;
+	/* None of them frees another. */
+	list_foreach_safe (node, &all->requests)
+		call_on_gone(container_of(node, Request, node));
+}
+
 void requests_conn_closed(Conn *c)
 {
 	ConnRequests *all = conn_data(c);
@@ -347,6 +404,7 @@ void requests_conn_closed(Conn *c)
 
 		list_remove(&req->node);
 		req->to.conn = NULL;
+		call_on_gone(req);
 	}
 	while (!list_empty(&all->batches))
 		rpc_batch_conn_closed(container_of(all->batches.next, RpcBatch, node));

@@ -32,5 +32,7 @@ void reply_error(const ReplyTo *to, const RpcError *error);
 int rpc_batch_new(Conn *c, uint32_t n, RpcBatch **ret) _must_check_;
 void rpc_batch_begun(RpcBatch *b);
 
-/* Forgets the connection: all of its requests outlive it. */
+/* Nobody reads the answers any more: calls on_gone of those that have one. */
+void requests_conn_gone(Conn *c);
+/* The same, and forgets the connection: all of its requests outlive it. */
 void requests_conn_closed(Conn *c);

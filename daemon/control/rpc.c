@@ -265,6 +265,12 @@ static void on_line_too_long(Conn *c, void *userdata)
 	conn_close_after_flush(c);
 }
 
+static void on_gone(Conn *c, void *userdata)
+{
+	(void)userdata;
+	requests_conn_gone(c);
+}
+
 static void on_closed(Conn *c, void *userdata)
 {
 	(void)userdata;
@@ -298,6 +304,7 @@ ConnHooks rpc_conn_hooks(Rpc *r)
 	return (ConnHooks){
 		.on_line = on_line,
 		.on_line_too_long = on_line_too_long,
+		.on_gone = on_gone,
 		.on_closed = on_closed,
 		.userdata = r,
 	};

@@ -31,7 +31,7 @@ ConnHooks rpc_conn_hooks(Rpc *r);
 void rpc_set_max_batch(Rpc *r, uint32_t max_batch);
 
 /* NULL once the client has gone, or its connection is being closed: what it asked for is done
- * all the same. */
+ * all the same, as far as it does more than answer. */
 Conn *request_conn(const Request *req);
 /* The client's, also after it has gone. */
 const Peer *request_peer(const Request *req);
@@ -49,6 +49,16 @@ void request_fail(Request *req, int error);
  * the reply buffer; for a notification, which has no reply, when it is answered (in a batch: not
  * before the batch is). Not called if the connection goes before. At most one for each request. */
 void request_on_replied(Request *req, void (*on_replied)(Conn *c, void *userdata), void *userdata);
+
+/* For a request that does nothing but answer: on_gone is called once, when its client goes, unless
+ * it was answered by then; it may answer it, which frees it, but no other request. One at a time.
+ * False: the client has gone already, and nothing will be called. */
+bool request_on_gone(Request *req, void (*on_gone)(void *userdata), void *userdata) _must_check_;
+void request_forget_on_gone(Request *req);
+
+/* A connection has one subscription at the most: the request takes the place of it, until it is
+ * answered. False: another request of that connection has it. */
+bool request_take_place(Request *req) _must_check_;
 
 /* Appends `{"jsonrpc":"2.0","method":METHOD,"params":PARAMS}\n` to the connection's reply buffer
  * and kicks it. -ENOMEM. */

@@ -23,11 +23,8 @@
 #define TURN_STRETCHES 4
 #define SENDFILE_BYTES (8U * 1024)
 
-/* How many events that do not match are passed over before others get their turn. */
-#define SCAN_EVENTS 262144U
-
 typedef struct ColdJob {
-	ReaderJob job;
+	ReaderJob job;              /* its error -EAGAIN: the socket is full */
 	Subscription *subscription; /* its filter and memory are the reader's meanwhile */
 	LogView view;
 	int fd;
@@ -35,7 +32,6 @@ typedef struct ColdJob {
 	uint64_t told_seq;
 	uint64_t gap_from, gap_to; /* 0: none */
 	Buf rest;                  /* of a line that was cut */
-	int error;                 /* -EAGAIN: the socket is full */
 	Scan scan;
 	unsigned stretches;
 } ColdJob;
@@ -253,7 +249,7 @@ static int walk(Stretch *st, ColdJob *j)
 {
 	int r;
 
-	for (size_t passed = 0; passed < SCAN_EVENTS; passed++) {
+	do {
 		ScanEvent e;
 		uint64_t gap_from;
 
@@ -275,7 +271,7 @@ static int walk(Stretch *st, ColdJob *j)
 			return 1;
 		}
 		return r < 0 ? r : flush(st, j);
-	}
+	} while (!reader_slice_over(j->job.reader));
 	r = flush(st, j);
 	return r < 0 ? r : 1;
 }
@@ -286,12 +282,12 @@ static void walk_turn(ColdJob *j)
 	int r;
 
 	if (!st) {
-		j->error = -ENOMEM;
+		j->job.error = -ENOMEM;
 		return;
 	}
 	r = walk(st, j);
 	if (r < 0)
-		j->error = r;
+		j->job.error = r;
 	else if (j->gap_from > 0)
 		j->cursor = j->gap_to + 1;
 	else
@@ -304,8 +300,8 @@ static bool cold_run(ReaderJob *job, Reader *reader)
 {
 	ColdJob *j = container_of(job, ColdJob, job);
 
-	j->error = scan_init(&j->scan, reader, &j->view, j->cursor);
-	if (j->error == 0)
+	job->error = scan_init(&j->scan, reader, &j->view, j->cursor);
+	if (job->error == 0)
 		walk_turn(j);
 	scan_done(&j->scan);
 	return false;
@@ -321,10 +317,10 @@ static int take_back(Subscription *s, ColdJob *j)
 		r = conn_put_rest(s->conn, j->rest.data, j->rest.len);
 	if (r == 0 && j->gap_from > 0)
 		r = subscription_say_gap(s, j->gap_from, j->gap_to);
-	if (r == 0 && j->error == -EAGAIN)
+	if (r == 0 && j->job.error == -EAGAIN)
 		s->cold_blocked = true;
 	else if (r == 0)
-		r = j->error;
+		r = j->job.error;
 	return r;
 }
 
@@ -341,12 +337,21 @@ static void cold_done(ReaderJob *job)
 	subscription_came_back(s);
 }
 
+static void post(Subscription *s, ReaderJob *job)
+{
+	job->for_client = true;
+	s->cold = job;
+	conn_hold_output(s->conn, true);
+	reader_post(s->control->reader, job);
+}
+
 int subscription_go_cold(Subscription *s)
 {
 	ColdJob *j = calloc(1, sizeof(*j));
 
 	if (!j)
 		return -ENOMEM;
+	j->job.kind = READER_JOB_TURN;
 	j->job.run = cold_run;
 	j->job.done = cold_done;
 	j->subscription = s;
@@ -354,9 +359,7 @@ int subscription_go_cold(Subscription *s)
 	j->fd = conn_fd(s->conn);
 	j->cursor = s->cursor;
 	j->told_seq = s->told_seq;
-	s->cold = true;
-	conn_hold_output(s->conn, true);
-	reader_post(s->control->reader, &j->job);
+	post(s, &j->job);
 	return 0;
 }
 
@@ -370,7 +373,6 @@ typedef struct SeekJob {
 	bool begun;
 	uint32_t left;
 	uint64_t found; /* the oldest match so far; where nothing matches, the end */
-	int error;
 } SeekJob;
 
 static bool seek_run(ReaderJob *job, Reader *reader)
@@ -381,12 +383,12 @@ static bool seek_run(ReaderJob *job, Reader *reader)
 
 	if (!j->begun) {
 		j->begun = true;
-		j->error = scan_init(&j->scan, reader, &j->view, j->view.end_seq);
+		job->error = scan_init(&j->scan, reader, &j->view, j->view.end_seq);
 	}
-	for (size_t i = 0; j->error == 0 && j->left > 0; i++) {
+	while (job->error == 0 && j->left > 0) {
 		int r;
 
-		if (i == SCAN_EVENTS)
+		if (reader_slice_over(reader))
 			return true;
 		r = scan_previous(&j->scan, &e);
 		if (r == SCAN_END)
@@ -394,13 +396,12 @@ static bool seek_run(ReaderJob *job, Reader *reader)
 		if (r > 0)
 			r = filter_wants_event(s->filter, &s->memory, reader, &j->view, &e.record);
 		if (r < 0)
-			j->error = r;
+			job->error = r;
 		if (r > 0) {
 			j->found = e.seq;
 			j->left--;
 		}
 	}
-	scan_done(&j->scan);
 	return false;
 }
 
@@ -409,10 +410,11 @@ static void seek_done(ReaderJob *job)
 	SeekJob *j = container_of(job, SeekJob, job);
 	Subscription *s = j->subscription;
 
+	scan_done(&j->scan);
 	log_view_release(&j->view);
 	s->cursor = j->found;
 	s->told_seq = j->found - 1;
-	if (j->error < 0)
+	if (job->error < 0)
 		conn_close(s->conn);
 	free(j);
 	subscription_came_back(s);
@@ -424,6 +426,7 @@ int subscription_seek_last(Subscription *s)
 
 	if (!j)
 		return -ENOMEM;
+	j->job.kind = READER_JOB_LONG;
 	j->job.run = seek_run;
 	j->job.done = seek_done;
 	j->subscription = s;
@@ -431,8 +434,6 @@ int subscription_seek_last(Subscription *s)
 	j->left = s->seek_last;
 	j->found = j->view.end_seq;
 	s->seek_last = 0;
-	s->cold = true;
-	conn_hold_output(s->conn, true);
-	reader_post(s->control->reader, &j->job);
+	post(s, &j->job);
 	return 0;
 }

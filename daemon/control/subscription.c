@@ -15,10 +15,12 @@
 
 #define MAX_PIECES 256
 
+static void on_conn_interrupted(Conn *c, void *userdata);
 static void on_conn_closed(Conn *c, void *userdata);
 
 static const ConnStream stream = {
 	.pump = subscription_pump,
+	.interrupt = on_conn_interrupted,
 	.closed = on_conn_closed,
 };
 
@@ -62,13 +64,22 @@ void subscription_free(Subscription *s)
 	dispose(s);
 }
 
+static void on_conn_interrupted(Conn *c, void *userdata)
+{
+	Subscription *s = userdata;
+
+	(void)c;
+	if (s->cold)
+		reader_job_drop(s->cold);
+}
+
 static void on_conn_closed(Conn *c, void *userdata)
 {
 	Subscription *s = userdata;
 
 	(void)c;
 	if (s->unsubscribe)
-		control_reply(s->unsubscribe, &(Buf){ 0 }, -ECONNRESET);
+		control_reply(s->unsubscribe, &(Buf){ 0 }, -ECANCELED);
 	dispose(s);
 }
 
@@ -376,7 +387,7 @@ int subscription_pump(Conn *c, void *userdata)
 
 void subscription_came_back(Subscription *s)
 {
-	s->cold = false;
+	s->cold = NULL;
 	conn_hold_output(s->conn, false);
 	if (s->unsubscribe) {
 		_cleanup_buf_ Buf result = { 0 };

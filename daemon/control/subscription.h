@@ -25,7 +25,7 @@ typedef struct Subscription {
 	bool in_sync;      /* all that matched was delivered; cursor is not kept up */
 	bool owes_live;    /* `live` is to be said once it has caught up */
 	bool until_idle;
-	bool cold;            /* the reader has the cursor */
+	ReaderJob *cold;      /* the reader has the cursor; NULL: it has not */
 	bool cold_blocked;    /* the reader found the socket full */
 	Request *unsubscribe; /* to be answered when the cursor is back */
 } Subscription;

@@ -7,7 +7,7 @@
  * Errors of SQLite come as -ENOSPC, -ENOMEM, -EBUSY, -EINTR (catalog_interrupt()), -EBADMSG (the file
  * is damaged: catalog_close(), catalog_set_aside(), and start anew) and else -EIO.
  *
- * Thread: the catalog's (eventlog/catalog-thread); before that thread starts, main. */
+ * Thread: the reader's (eventlog/reader); before that thread starts, main. */
 #pragma once
 
 #include <stdbool.h>

@@ -65,7 +65,8 @@ struct Committer {
 	atomic_size_t charged;
 	atomic_uint_fast64_t segment_bytes;
 	atomic_uint_fast64_t synced_seq;
-	atomic_int error;
+	atomic_int error, sync_error;
+	atomic_bool drained;
 	atomic_bool nudged;
 	MailboxItem nudge_item;
 };
@@ -106,6 +107,14 @@ static void deliver_rejected(MailboxItem *item, void *receiver)
 	free(rejected);
 }
 
+/* It cannot be written, or what is written cannot be synced. */
+static int error_now(Committer *c)
+{
+	int error = atomic_load(&c->error);
+
+	return error < 0 ? error : atomic_load(&c->sync_error);
+}
+
 /* What is told by its newest value alone. */
 static void deliver_nudge(MailboxItem *item, void *receiver)
 {
@@ -113,8 +122,10 @@ static void deliver_nudge(MailboxItem *item, void *receiver)
 
 	(void)receiver;
 	atomic_store(&c->nudged, false);
-	c->hooks.on_state(atomic_load(&c->error), c->hooks.userdata);
+	c->hooks.on_state(error_now(c), c->hooks.userdata);
 	c->hooks.on_synced(atomic_load(&c->synced_seq), c->hooks.userdata);
+	if (atomic_exchange(&c->drained, false))
+		c->hooks.on_drained(c->hooks.userdata);
 }
 
 static void nudge_main(Committer *c)
@@ -141,11 +152,11 @@ static void on_synced(uint64_t seq, int error, void *userdata)
 {
 	Committer *c = userdata;
 
-	if (error < 0) {
-		log_error("the log cannot be synced: %s", strerror(-error));
-		return;
-	}
-	atomic_store(&c->synced_seq, seq);
+	if (error == 0)
+		atomic_store(&c->synced_seq, seq);
+	if (atomic_exchange(&c->sync_error, error) == 0 && error < 0)
+		log_error("the log cannot be synced: %s; no agent is accepted until it can",
+			strerror(-error));
 	nudge_main(c);
 }
 
@@ -185,9 +196,11 @@ static int rotate(Committer *c)
 			0)
 		log_warning("the sealed segment keeps its reserve: %s", strerror(errno));
 	if (c->syncer)
-		syncer_sealed(c->syncer, old);
+		r = syncer_sealed(c->syncer, old);
 	else if (fdatasync(old->idx_fd) < 0 || fsync(c->start.log_dirfd) < 0)
-		return -errno;
+		r = -errno;
+	if (r < 0)
+		return r;
 	segment_unref(old);
 	c->segment = TAKE_PTR(next);
 	c->bytes = 0;
@@ -340,6 +353,8 @@ static int write_batch(Committer *c, const Batch *b)
 		r = write_at(c->segment->idx_fd, c->records.data, c->records.len, idx_offset);
 	if (r == 0 && c->start.durability == DURABILITY_FSYNC && fdatasync(c->segment->fd) < 0)
 		r = -errno;
+	if (r < 0)
+		c->reserved_bytes = c->reserved_idx_bytes = 0; /* they go with what is cut off */
 	if (r < 0 && (ftruncate(c->segment->fd, (off_t)b->offset) < 0 ||
 			     ftruncate(c->segment->idx_fd, (off_t)idx_offset) < 0))
 		log_error("a batch that failed cannot be taken back: %s", strerror(errno));
@@ -420,7 +435,7 @@ static int commit_one(Committer *c)
 
 	if (r == 0)
 		r = batch_new(c, &b);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = fill_batch(c, b, &p);
 	if (r == 0 && b->n > 0)
@@ -435,7 +450,10 @@ static int commit_one(Committer *c)
 		return 0;
 	}
 	/* Nothing but what was rejected before; or the next line needs a segment of its own. */
-	atomic_fetch_sub(&c->charged, b->charged_bytes);
+	if (committer_release(c, b->charged_bytes)) {
+		atomic_store(&c->drained, true);
+		nudge_main(c);
+	}
 	batch_free(b);
 	return c->pending ? rotate(c) : 0;
 }
@@ -557,25 +575,34 @@ int committer_new(const CommitterStart *start, Committer **ret)
 	return 0;
 }
 
-void committer_stop(Committer *c)
+int committer_stop(Committer *c)
 {
 	if (!c || !c->running)
-		return;
+		return 0;
 	mailbox_post(c->mailbox, &c->stop_item);
 	pthread_join(c->thread, NULL);
 	c->running = false;
 	syncer_free(c->syncer);
 	c->syncer = NULL;
-	if (fdatasync(c->segment->fd) < 0)
-		log_error("the log cannot be synced: %s", strerror(errno));
+	if (fdatasync(c->segment->fd) < 0) {
+		int r = -errno;
+
+		log_error("the log cannot be synced: %s", strerror(-r));
+		return r;
+	}
+	return error_now(c);
 }
 
 void committer_free(Committer *c)
 {
 	if (!c)
 		return;
-	committer_stop(c);
+	if (committer_stop(c) < 0)
+		log_warning("the log is not stopped in order");
 	syncer_free(c->syncer);
+	/* What was posted after the end: nobody was shown any of it. */
+	if (c->mailbox)
+		mailbox_deliver(c->mailbox, c);
 	while (c->pending) {
 		EventBlock *block = block_of(c->pending);
 

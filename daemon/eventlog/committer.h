@@ -30,6 +30,7 @@ typedef struct CommitterHooks {
 		void *owner, int error, void *userdata); /* a spawn that was not written */
 	void (*on_state)(int error, void *userdata);     /* 0: it works (again) */
 	void (*on_synced)(uint64_t seq, void *userdata); /* durable up to here */
+	void (*on_drained)(void *userdata); /* charged bytes are below the low mark again */
 	void *userdata;
 } CommitterHooks;
 
@@ -54,8 +55,9 @@ typedef struct CommitterStart {
 
 /* Main. Starts the threads. -errno. */
 int committer_new(const CommitterStart *start, Committer **ret) _must_check_;
-/* Main. Commits what was posted before, syncs, joins the threads; afterwards main's mailbox holds what was committed. */
-void committer_stop(Committer *c);
+/* Main. Commits what was posted before, syncs, joins the threads; afterwards main's mailbox holds what was committed.
+ * -errno: some of it is not on the disk. */
+int committer_stop(Committer *c);
 /* Main, after committer_stop(). Bears NULL. */
 void committer_free(Committer *c);
 

@@ -7,3 +7,5 @@
 #include <stdint.h>
 
 uint32_t crc32c(const void *bytes, size_t n);
+/* The same without the processor's help: what machines without the instruction use. */
+uint32_t crc32c_by_table(const void *bytes, size_t n);

@@ -146,15 +146,18 @@ static int recover_segment(
 	_cleanup_segment_ Segment *s = NULL;
 	SegmentInfo *info = &log->table->infos[i];
 	bool last = i + 1 == log->table->n;
-	/* The syncer is never more than one sealed segment behind. */
-	bool verify = log->power_cut && i + 3 > log->table->n;
-	SegmentState state;
+	/* The syncer is never more than two sealed segments behind, of which the third may be new and empty. */
+	bool verify = log->power_cut && i + 4 > log->table->n;
+	SegmentState state = { 0 };
 	int r = segment_open(log->dirfd, info->base, false, &s);
 
 	if (r == 0)
 		r = segment_recover(log->dirfd, s, verify, last, from_seq, recovery, &state);
 	if (r < 0)
 		return r;
+	/* What a dead daemon had not synced yet is, before anybody builds on it. */
+	if (!log->meta.clean && i + 4 > log->table->n && fdatasync(s->fd) < 0)
+		return -errno;
 	info->end = state.end;
 	info->bytes = state.bytes;
 	if (!last && state.end > log->table->infos[i + 1].base) {
@@ -166,6 +169,19 @@ static int recover_segment(
 	return 0;
 }
 
+/* A hole that no event follows yet has not been announced: the last daemon died before it could. */
+static void note_hole(EventLog *log, size_t i)
+{
+	const SegmentInfo *info = &log->table->infos[i];
+
+	if (i > 0 && info->base > log->end_seq && log->lost_from == 0)
+		log->lost_from = log->end_seq;
+	if (log->lost_from > 0)
+		log->lost_to = info->base - 1;
+	if (info->end > info->base)
+		log->lost_from = log->lost_to = 0;
+}
+
 /* The place where the log goes on: the last segment, or a new one. */
 static int prepare_active(EventLog *log)
 {
@@ -175,7 +191,8 @@ static int prepare_active(EventLog *log)
 
 	if (log->power_cut && log->meta.durability == DURABILITY_INTERVAL &&
 		log->meta.seq_ceiling > next) {
-		log->lost_from = next;
+		if (log->lost_from == 0)
+			log->lost_from = next;
 		log->lost_to = log->meta.seq_ceiling - 1;
 		log->end_seq = next = log->meta.seq_ceiling;
 	}
@@ -206,6 +223,7 @@ int eventlog_recover(EventLog *log, uint64_t from_seq, const EventLogRecovery *r
 	int r;
 
 	log->end_seq = 1;
+	log->lost_from = log->lost_to = 0;
 	log->sealed_bytes = 0;
 	segment_unref(log->active);
 	log->active = NULL;
@@ -213,6 +231,7 @@ int eventlog_recover(EventLog *log, uint64_t from_seq, const EventLogRecovery *r
 		r = recover_segment(log, i, from_seq, recovery);
 		if (r < 0)
 			return r;
+		note_hole(log, i);
 		log->end_seq = log->table->infos[i].end;
 	}
 	r = prepare_active(log);
@@ -355,6 +374,16 @@ static void on_batch(Batch *b, void *userdata)
 		batch_free(b);
 	if (committer_release(log->committer, charged))
 		log->hooks.on_drained(log->hooks.userdata);
+	/* The sync may have been told of before the batch. */
+	if (log->synced_seq + 1 >= log->end_seq)
+		log->hooks.on_synced(log->synced_seq, log->hooks.userdata);
+}
+
+static void on_drained(void *userdata)
+{
+	EventLog *log = userdata;
+
+	log->hooks.on_drained(log->hooks.userdata);
 }
 
 static void on_rejected(void *owner, int error, void *userdata)
@@ -416,6 +445,7 @@ int eventlog_start(EventLog *log, Mailbox *main, const EventLogHooks *hooks)
 			.on_rejected = on_rejected,
 			.on_state = on_state,
 			.on_synced = on_synced,
+			.on_drained = on_drained,
 			.userdata = log,
 		},
 	};
@@ -436,8 +466,7 @@ void eventlog_stop(EventLog *log)
 {
 	if (!log->committer)
 		return;
-	committer_stop(log->committer);
-	log->stopped_in_order = true;
+	log->stopped_in_order = committer_stop(log->committer) == 0;
 }
 
 void eventlog_close(EventLog *log)
@@ -549,6 +578,20 @@ static bool is_old(const EventLog *log, const SegmentInfo *info, uint64_t now_us
 	return (uint64_t)st.st_mtime * USEC_PER_SEC + log->options.retain_age_us < now_us;
 }
 
+/* The oldest segment, `total` bytes being in the log. The active one never goes. */
+static bool is_due(const EventLog *log, size_t at, uint64_t total, uint64_t now_us)
+{
+	if (at + 1 >= log->table->n)
+		return false;
+	return (log->options.retain_bytes > 0 && total > log->options.retain_bytes) ||
+	       is_old(log, &log->table->infos[at], now_us);
+}
+
+bool eventlog_prune_due(const EventLog *log)
+{
+	return is_due(log, 0, eventlog_bytes(log), clock_realtime_us());
+}
+
 int eventlog_prune(EventLog *log, uint64_t projected_seq, uint64_t **ret_bases, size_t *ret_n)
 {
 	uint64_t total = eventlog_bytes(log), now_us = clock_realtime_us();
@@ -556,15 +599,8 @@ int eventlog_prune(EventLog *log, uint64_t projected_seq, uint64_t **ret_bases, 
 	SegmentTable *t;
 	size_t n = 0;
 
-	/* The active one never goes. */
-	for (; n + 1 < log->table->n; n++) {
-		const SegmentInfo *info = &log->table->infos[n];
-		bool too_much = log->options.retain_bytes > 0 && total > log->options.retain_bytes;
-
-		if (info->end > projected_seq || !(too_much || is_old(log, info, now_us)))
-			break;
-		total -= info->bytes;
-	}
+	while (is_due(log, n, total, now_us) && log->table->infos[n].end <= projected_seq)
+		total -= log->table->infos[n++].bytes;
 	if (n == 0)
 		return 0;
 	bases = malloc(n * sizeof(*bases));

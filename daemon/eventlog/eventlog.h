@@ -85,6 +85,8 @@ const Batch *eventlog_hot_at(const EventLog *log, size_t at); /* NULL past the e
 /* Lets go of what is hot no more: at the end of a turn, when nobody holds a pointer into it. */
 void eventlog_trim(EventLog *log);
 
+/* Something is too much or too old. */
+bool eventlog_prune_due(const EventLog *log);
 /* What retention would take: segments whose events are all below `projected_seq` (the catalog knows them durably). Takes them out of
  * the table, and returns their bases in *ret_bases (free()) to be unlinked by the reader; 0 if there are none. */
 int eventlog_prune(

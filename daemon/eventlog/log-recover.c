@@ -26,7 +26,7 @@ typedef struct Walk {
 	Buf data;
 } Walk;
 
-static bool is_line(const char *line, size_t len)
+bool segment_is_line(const char *line, size_t len)
 {
 	const size_t prefix = sizeof(PROTOCOL_EVENT_PREFIX) - 1;
 	const size_t suffix = sizeof(PROTOCOL_EVENT_SUFFIX) - 1;
@@ -84,28 +84,16 @@ static int index_agent(json_object *event, uint64_t seq, uint64_t (*resolve)(con
 	return text || record->type <= EVENT_TYPE_DAEMON_STOPPING ? 0 : -EBADMSG;
 }
 
-int segment_index_line(const char *line, size_t len, uint64_t seq,
-	uint64_t (*resolve)(const Uuid *, void *), void *userdata, IndexRecord *ret)
+int segment_index_event(json_object *event, uint64_t seq, uint64_t (*resolve)(const Uuid *, void *),
+	void *userdata, IndexRecord *ret)
 {
-	_cleanup_json_ json_object *event = NULL;
+	const char *type = jsonx_get_string(event, "type", NULL);
 	IndexRecord record = { 0 };
-	const char *text, *type;
-	size_t text_len;
-	JsonxError why;
-	int r;
+	int r = type ? protocol_event_from_name(type) : -EINVAL;
 
-	if (!is_line(line, len))
-		return -EBADMSG;
-	text = line_event(line, len, &text_len);
-	r = jsonx_parse(text, text_len, &event, &why);
-	if (r < 0)
-		return r;
-	type = jsonx_get_string(event, "type", NULL);
-	r = type ? protocol_event_from_name(type) : -EINVAL;
 	if (r < 0 || jsonx_get_uint(event, "seq", 0) != seq)
 		return -EBADMSG;
 	record.type = (uint8_t)r;
-	record.crc = crc32c(line, len);
 	r = index_agent(event, seq, resolve, userdata, &record);
 	if (r == 0 && record.type == EVENT_TYPE_AGENT_PARTIAL_OUTPUT)
 		r = index_chunk(event, &record);
@@ -113,6 +101,26 @@ int segment_index_line(const char *line, size_t len, uint64_t seq,
 		r = index_error(event, &record);
 	if (r == 0)
 		*ret = record;
+	return r;
+}
+
+int segment_index_line(const char *line, size_t len, uint64_t seq,
+	uint64_t (*resolve)(const Uuid *, void *), void *userdata, IndexRecord *ret)
+{
+	_cleanup_json_ json_object *event = NULL;
+	const char *text;
+	size_t text_len;
+	JsonxError why;
+	int r;
+
+	if (!segment_is_line(line, len))
+		return -EBADMSG;
+	text = line_event(line, len, &text_len);
+	r = jsonx_parse(text, text_len, &event, &why);
+	if (r == 0)
+		r = segment_index_event(event, seq, resolve, userdata, ret);
+	if (r == 0)
+		ret->crc = crc32c(line, len);
 	return r;
 }
 
@@ -132,11 +140,20 @@ static int read_data(Walk *w, uint64_t offset, size_t n)
 	return (size_t)got == n ? 0 : -EBADMSG;
 }
 
+/* What the callback objects to is not the log's damage: nothing may be cut off for it. */
+static int deliver(
+	const Walk *w, uint64_t seq, const IndexRecord *record, const char *line, size_t len)
+{
+	int r = w->recovery->on_event(seq, record, line, len, w->recovery->userdata);
+
+	return r == -EBADMSG ? -EUCLEAN : r;
+}
+
 /* 0: the record fits what came before it, and its line, if that is to be looked at. */
-static int check_record(Walk *w, const IndexRecord *record, bool verify, bool deliver)
+static int check_record(Walk *w, const IndexRecord *record, bool verify, bool wanted)
 {
 	uint64_t seq = w->segment->base + w->n;
-	bool read = verify || (deliver && record->type != EVENT_TYPE_AGENT_PARTIAL_OUTPUT);
+	bool read = verify || (wanted && record->type != EVENT_TYPE_AGENT_PARTIAL_OUTPUT);
 	int r = 0;
 
 	if (record->end <= w->pos || record->end > w->size || record->type == EVENT_TYPE_NONE ||
@@ -153,11 +170,10 @@ static int check_record(Walk *w, const IndexRecord *record, bool verify, bool de
 		log_error("event %" PRIu64 " is damaged in the log", seq);
 		return 0;
 	}
-	if (!deliver)
+	if (!wanted)
 		return 0;
-	return w->recovery->on_event(seq, record,
-		record->type == EVENT_TYPE_AGENT_PARTIAL_OUTPUT ? NULL : w->data.data, w->data.len,
-		w->recovery->userdata);
+	return deliver(w, seq, record,
+		record->type == EVENT_TYPE_AGENT_PARTIAL_OUTPUT ? NULL : w->data.data, w->data.len);
 }
 
 /* The records that are there, as far as they are good. Returns 1 if the index ends before the lines, or with a bad record. */
@@ -170,8 +186,8 @@ static int walk_index(Walk *w, bool verify)
 		return -ENOMEM;
 	while ((n = segment_read_index(w->segment, w->n, records, RECORDS_AT_ONCE)) > 0) {
 		for (ssize_t i = 0; i < n; i++) {
-			bool deliver = w->segment->base + w->n >= w->from_seq;
-			int r = check_record(w, &records[i], verify, deliver);
+			bool wanted = w->segment->base + w->n >= w->from_seq;
+			int r = check_record(w, &records[i], verify, wanted);
 
 			if (r == -EBADMSG)
 				return 1;
@@ -224,7 +240,7 @@ static int index_line(Walk *w, const char *line, size_t len)
 	w->pos += len;
 	if (seq < w->from_seq)
 		return 0;
-	return w->recovery->on_event(seq, &record, line, len, w->recovery->userdata);
+	return deliver(w, seq, &record, line, len);
 }
 
 /* The whole lines in w->data. *ret_used: how much of it they are. -EBADMSG at the first bad one. */

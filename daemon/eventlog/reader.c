@@ -5,10 +5,23 @@
 #include <signal.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/jsonx.h"
 
 /* Segments that are kept open: readers of the same stretch follow each other. */
 #define MAX_OPEN 8
+
+/* Long jobs that have begun: what they hold in memory and in descriptors is bounded, and nobody alone can fill it. */
+#define MAX_BEGUN 64
+
+/* How long a slice is, and how many steps are made between two looks at the clock. */
+#define SLICE_US       4000U
+#define STEPS_PER_LOOK 64
+
+typedef struct JobQueue {
+	MailboxItem *head, **tail;
+	unsigned n;
+} JobQueue;
 
 struct Reader {
 	int log_dirfd;
@@ -17,11 +30,43 @@ struct Reader {
 	Mailbox *mailbox;
 	pthread_t thread;
 	bool running;
+	bool ending; /* atomic: what is for clients is dropped */
 	bool stopping;
 	MailboxItem stop_item;
-	MailboxItem *slices, **slices_tail; /* jobs that want to go on */
-	Segment *open[MAX_OPEN];            /* newest use first */
+	JobQueue turns;
+	JobQueue slices;  /* long jobs that have begun, or may */
+	JobQueue waiting; /* those that may not yet */
+	uint64_t slice_end_us;
+	unsigned steps;
+	Segment *open[MAX_OPEN]; /* newest use first */
 };
+
+static void queue_init(JobQueue *q)
+{
+	*q = (JobQueue){ .tail = &q->head };
+}
+
+static void queue_push(JobQueue *q, ReaderJob *job)
+{
+	job->item.next = NULL;
+	*q->tail = &job->item;
+	q->tail = &job->item.next;
+	q->n++;
+}
+
+/* NULL: it is empty. */
+static ReaderJob *queue_pop(JobQueue *q)
+{
+	MailboxItem *item = q->head;
+
+	if (!item)
+		return NULL;
+	q->head = item->next;
+	if (!q->head)
+		q->tail = &q->head;
+	q->n--;
+	return container_of(item, ReaderJob, item);
+}
 
 static void deliver_done(MailboxItem *item, void *receiver)
 {
@@ -31,12 +76,28 @@ static void deliver_done(MailboxItem *item, void *receiver)
 	job->done(job);
 }
 
+static bool is_dropped(const Reader *r, const ReaderJob *job)
+{
+	return __atomic_load_n(&job->dropped, __ATOMIC_RELAXED) ||
+	       (job->for_client && __atomic_load_n(&r->ending, __ATOMIC_RELAXED));
+}
+
+/* True: it goes on. */
+static bool run_slice(Reader *r, ReaderJob *job)
+{
+	if (is_dropped(r, job)) {
+		job->error = -ECANCELED;
+		return false;
+	}
+	r->steps = 0;
+	r->slice_end_us = clock_monotonic_us() + SLICE_US;
+	return job->run(job, r);
+}
+
 static void run_job(Reader *r, ReaderJob *job)
 {
-	if (job->run(job, r)) {
-		job->item.next = NULL;
-		*r->slices_tail = &job->item;
-		r->slices_tail = &job->item.next;
+	if (run_slice(r, job)) {
+		queue_push(&r->slices, job);
 		return;
 	}
 	job->item.deliver = deliver_done;
@@ -45,7 +106,15 @@ static void run_job(Reader *r, ReaderJob *job)
 
 static void deliver_job(MailboxItem *item, void *receiver)
 {
-	run_job(receiver, container_of(item, ReaderJob, item));
+	ReaderJob *job = container_of(item, ReaderJob, item);
+	Reader *r = receiver;
+
+	if (job->kind == READER_JOB_LONG)
+		queue_push(&r->waiting, job);
+	else if (job->kind == READER_JOB_TURN)
+		queue_push(&r->turns, job);
+	else
+		run_job(r, job);
 }
 
 static void deliver_stop(MailboxItem *item, void *receiver)
@@ -54,16 +123,25 @@ static void deliver_stop(MailboxItem *item, void *receiver)
 	((Reader *)receiver)->stopping = true;
 }
 
-static void run_slices(Reader *r)
+static void run_first(Reader *r, JobQueue *q)
 {
-	MailboxItem *slices = r->slices;
+	ReaderJob *job = queue_pop(q);
 
-	r->slices = NULL;
-	r->slices_tail = &r->slices;
-	for (MailboxItem *next; slices; slices = next) {
-		next = slices->next;
-		run_job(r, container_of(slices, ReaderJob, item));
-	}
+	if (job)
+		run_job(r, job);
+}
+
+static void go_on(Reader *r)
+{
+	while (r->slices.n < MAX_BEGUN && r->waiting.n > 0)
+		queue_push(&r->slices, queue_pop(&r->waiting));
+	run_first(r, &r->turns);
+	run_first(r, &r->slices);
+}
+
+static bool is_busy(const Reader *r)
+{
+	return r->turns.n + r->slices.n + r->waiting.n > 0;
 }
 
 static void *reader_main(void *userdata)
@@ -71,17 +149,15 @@ static void *reader_main(void *userdata)
 	Reader *r = userdata;
 
 	pthread_setname_np(pthread_self(), "reader");
-	while (!r->stopping || r->slices) {
-		MailboxItem *items = mailbox_wait(r->mailbox, r->slices ? 0 : -1);
+	while (!r->stopping || is_busy(r)) {
+		MailboxItem *items = mailbox_wait(r->mailbox, is_busy(r) ? 0 : -1);
 
 		for (MailboxItem *next; items; items = next) {
 			next = items->next;
 			items->deliver(items, r);
 		}
-		run_slices(r);
+		go_on(r);
 	}
-	for (size_t i = 0; i < MAX_OPEN; i++)
-		segment_unref(r->open[i]);
 	jsonx_thread_done();
 	return NULL;
 }
@@ -96,7 +172,9 @@ int reader_new(int log_dirfd, Catalog *catalog, Mailbox *main, Reader **ret)
 		return -ENOMEM;
 	r->log_dirfd = log_dirfd;
 	r->main = main;
-	r->slices_tail = &r->slices;
+	queue_init(&r->turns);
+	queue_init(&r->slices);
+	queue_init(&r->waiting);
 	r->stop_item.deliver = deliver_stop;
 	error = mailbox_new(&r->mailbox);
 	if (error == 0) {
@@ -120,6 +198,7 @@ void reader_stop(Reader *r)
 {
 	if (!r || !r->running)
 		return;
+	__atomic_store_n(&r->ending, true, __ATOMIC_RELAXED);
 	mailbox_post(r->mailbox, &r->stop_item);
 	pthread_join(r->thread, NULL);
 	r->running = false;
@@ -130,6 +209,8 @@ void reader_free(Reader *r)
 	if (!r)
 		return;
 	reader_stop(r);
+	for (size_t i = 0; i < MAX_OPEN; i++)
+		segment_unref(r->open[i]);
 	catalog_close(r->catalog);
 	mailbox_free(r->mailbox);
 	free(r);
@@ -138,8 +219,20 @@ void reader_free(Reader *r)
 void reader_post(Reader *r, ReaderJob *job)
 {
 	job->reader = r;
-	job->item.deliver = deliver_job;
-	mailbox_post(r->mailbox, &job->item);
+	if (r->running) {
+		job->item.deliver = deliver_job;
+		mailbox_post(r->mailbox, &job->item);
+		return;
+	}
+	while (run_slice(r, job))
+		continue;
+	job->item.deliver = deliver_done;
+	mailbox_post(r->main, &job->item);
+}
+
+void reader_job_drop(ReaderJob *job)
+{
+	__atomic_store_n(&job->dropped, true, __ATOMIC_RELAXED);
 }
 
 Catalog *reader_catalog(Reader *r)
@@ -150,6 +243,11 @@ Catalog *reader_catalog(Reader *r)
 int reader_log_dirfd(const Reader *r)
 {
 	return r->log_dirfd;
+}
+
+bool reader_slice_over(Reader *r)
+{
+	return ++r->steps % STEPS_PER_LOOK == 0 && clock_monotonic_us() >= r->slice_end_us;
 }
 
 int reader_segment(Reader *r, uint64_t base, Segment **ret)

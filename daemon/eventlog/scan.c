@@ -52,6 +52,7 @@ static int open_segment(Scan *s, size_t at)
 static int load(Scan *s, uint64_t first, size_t want)
 {
 	uint64_t i = first - s->segment->base;
+	struct stat st;
 	ssize_t n;
 	int r = segment_line_start(s->segment, i, &s->start);
 
@@ -60,6 +61,9 @@ static int load(Scan *s, uint64_t first, size_t want)
 	n = segment_read_index(s->segment, i, s->records, want);
 	if (n < 0)
 		return (int)n;
+	if (fstat(s->segment->fd, &st) < 0)
+		return -errno;
+	s->bytes = (uint64_t)st.st_size;
 	s->first = first;
 	s->n = (size_t)n;
 	return n == 0 ? -EBADMSG : 0;
@@ -79,7 +83,7 @@ static int load_forward(Scan *s, size_t at, uint64_t seq)
 	if (loaded(s, seq))
 		return 0;
 	r = open_segment(s, at);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	return load(s, seq, left < RECORDS_AT_ONCE ? (size_t)left : RECORDS_AT_ONCE);
 }
@@ -93,7 +97,7 @@ static int load_backward(Scan *s, size_t at, uint64_t seq)
 	if (loaded(s, seq))
 		return 0;
 	r = open_segment(s, at);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = load(s, first, (size_t)(seq + 1 - first));
 	return r == 0 && !loaded(s, seq) ? -EBADMSG : r;
@@ -111,6 +115,22 @@ static void fill(const Scan *s, uint64_t seq, ScanEvent *ret)
 	};
 }
 
+/* The index may be damaged, and then it is not believed: the event is as good as not there. */
+static bool makes_sense(const ScanEvent *e, uint64_t bytes)
+{
+	return e->record.type > EVENT_TYPE_NONE && e->record.type < _EVENT_TYPE_MAX &&
+	       e->record.channel < _CHANNEL_MAX && e->record.code < _AGENT_ERROR_MAX &&
+	       e->record.end > e->start && e->record.end <= bytes;
+}
+
+/* The event at hand, which is loaded. */
+static int take_next(Scan *s, ScanEvent *ret, uint64_t *ret_gap_from)
+{
+	fill(s, s->seq, ret);
+	*ret_gap_from = s->seq++;
+	return makes_sense(ret, s->bytes) ? SCAN_EVENT : SCAN_GAP;
+}
+
 static bool is_lost(int error)
 {
 	return error == -ENOENT || error == -EBADMSG;
@@ -125,10 +145,8 @@ int scan_next(Scan *s, ScanEvent *ret, uint64_t *ret_gap_from)
 
 	if (s->seq >= view->end_seq)
 		return SCAN_END;
-	if (loaded(s, s->seq)) {
-		fill(s, s->seq++, ret);
-		return SCAN_EVENT;
-	}
+	if (loaded(s, s->seq))
+		return take_next(s, ret, ret_gap_from);
 	at = segment_table_find(view->table, s->seq);
 	base = at < view->table->n ? view->table->infos[at].base : view->end_seq;
 	*ret_gap_from = s->seq;
@@ -141,10 +159,7 @@ int scan_next(Scan *s, ScanEvent *ret, uint64_t *ret_gap_from)
 		s->seq = info_end(view, at);
 		return SCAN_GAP;
 	}
-	if (r < 0)
-		return r;
-	fill(s, s->seq++, ret);
-	return SCAN_EVENT;
+	return r < 0 ? r : take_next(s, ret, ret_gap_from);
 }
 
 int scan_previous(Scan *s, ScanEvent *ret)
@@ -159,7 +174,9 @@ int scan_previous(Scan *s, ScanEvent *ret)
 		if (loaded(s, seq)) {
 			s->seq = seq;
 			fill(s, seq, ret);
-			return SCAN_EVENT;
+			if (makes_sense(ret, s->bytes))
+				return SCAN_EVENT;
+			continue;
 		}
 		at = segment_table_find(view->table, seq);
 		if (at == view->table->n || view->table->infos[at].base > seq) {
@@ -168,8 +185,9 @@ int scan_previous(Scan *s, ScanEvent *ret)
 			continue;
 		}
 		r = load_backward(s, at, seq);
+		/* What the index does reach still serves. */
 		if (is_lost(r))
-			s->seq = view->table->infos[at].base;
+			s->seq = s->n > 0 ? s->first + s->n : view->table->infos[at].base;
 		else if (r < 0)
 			return r;
 	}
@@ -223,5 +241,5 @@ int scan_find(Reader *reader, const LogView *view, uint64_t seq, ScanEvent *ret)
 	if (n == 0)
 		return -EBADMSG;
 	*ret = (ScanEvent){ .seq = seq, .record = record, .start = start, .segment = segment };
-	return 0;
+	return makes_sense(ret, UINT32_MAX) ? 0 : -EBADMSG;
 }

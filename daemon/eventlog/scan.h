@@ -23,6 +23,7 @@ typedef struct Scan {
 	uint64_t first; /* seq of records[0] */
 	size_t n;
 	uint32_t start; /* of the line of records[0] */
+	uint64_t bytes; /* in the segment's file */
 } Scan;
 
 typedef enum ScanStep {

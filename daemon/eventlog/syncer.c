@@ -8,6 +8,9 @@
 
 #include "common/clock.h"
 
+/* After a sync that failed. */
+#define RETRY_US (250 * USEC_PER_MSEC)
+
 struct Syncer {
 	SyncerHooks hooks;
 	int log_dirfd;
@@ -21,6 +24,7 @@ struct Syncer {
 	Segment *sealed;  /* complete, to be synced first; one reference */
 	uint64_t committed_seq;
 	uint64_t dirty_since_us; /* 0: all is synced */
+	bool failed;             /* the last sync */
 	bool stopping;
 };
 
@@ -37,8 +41,11 @@ static void sync_sealed(Syncer *s)
 	if (r < 0)
 		s->hooks.on_synced(0, r, s->hooks.userdata);
 	pthread_mutex_lock(&s->lock);
-	segment_unref(sealed);
-	s->sealed = NULL;
+	s->failed = r < 0;
+	if (!s->failed) { /* else nothing after it counts as durable: it is tried again */
+		segment_unref(sealed);
+		s->sealed = NULL;
+	}
 	pthread_cond_broadcast(&s->sealed_done);
 }
 
@@ -56,6 +63,9 @@ static void sync_active(Syncer *s)
 	segment_unref(segment);
 	s->hooks.on_synced(seq, r, s->hooks.userdata);
 	pthread_mutex_lock(&s->lock);
+	s->failed = r < 0;
+	if (s->failed && s->dirty_since_us == 0)
+		s->dirty_since_us = clock_monotonic_us();
 }
 
 /* Lock held. */
@@ -78,6 +88,10 @@ static void *syncer_main(void *userdata)
 	for (;;) {
 		uint64_t due = s->dirty_since_us + s->interval_us;
 
+		if (s->failed && s->stopping)
+			break;
+		if (s->failed)
+			wait_until(s, clock_monotonic_us() + RETRY_US);
 		if (s->sealed)
 			sync_sealed(s);
 		else if (s->dirty_since_us > 0 && (s->stopping || clock_monotonic_us() >= due))
@@ -134,6 +148,7 @@ void syncer_free(Syncer *s)
 	pthread_mutex_unlock(&s->lock);
 	pthread_join(s->thread, NULL);
 	segment_unref(s->segment);
+	segment_unref(s->sealed);
 	pthread_cond_destroy(&s->wake);
 	pthread_cond_destroy(&s->sealed_done);
 	pthread_mutex_destroy(&s->lock);
@@ -155,14 +170,21 @@ void syncer_committed(Syncer *s, Segment *segment, uint64_t seq)
 	pthread_mutex_unlock(&s->lock);
 }
 
-void syncer_sealed(Syncer *s, Segment *segment)
+int syncer_sealed(Syncer *s, Segment *segment)
 {
+	int r = 0;
+
 	pthread_mutex_lock(&s->lock);
-	while (s->sealed)
+	while (s->sealed && !s->failed)
 		pthread_cond_wait(&s->sealed_done, &s->lock);
-	s->sealed = segment_ref(segment);
-	pthread_cond_signal(&s->wake);
+	if (s->sealed) {
+		r = -EIO;
+	} else {
+		s->sealed = segment_ref(segment);
+		pthread_cond_signal(&s->wake);
+	}
 	pthread_mutex_unlock(&s->lock);
+	return r;
 }
 
 void syncer_set_interval(Syncer *s, uint64_t interval_us)

@@ -23,7 +23,8 @@ int syncer_new(
 void syncer_free(Syncer *s);
 /* Committer. Events up to `seq` are committed, the last of them to `segment` (lent). */
 void syncer_committed(Syncer *s, Segment *segment, uint64_t seq);
-/* Committer. `segment` (lent) is complete. Waits while another sealed one is still being synced. */
-void syncer_sealed(Syncer *s, Segment *segment);
+/* Committer. `segment` (lent) is complete. Waits while another sealed one is still being
+ * synced. -EIO: that one cannot be synced, and this one was not taken: try again later. */
+int syncer_sealed(Syncer *s, Segment *segment) _must_check_;
 /* Any. */
 void syncer_set_interval(Syncer *s, uint64_t interval_us);

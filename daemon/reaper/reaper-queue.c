@@ -55,7 +55,7 @@ static int try_send(const ReaperQueue *q, const ReaperRequest *request, const in
 	} control = { 0 };
 	struct iovec iov = { .iov_base = (void *)request, .iov_len = sizeof(*request) };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	if (request->type == REAPER_REQUEST_START) {
+	if (request->type == REAPER_REQUEST_START && fds) {
 		msg.msg_control = control.bytes;
 		msg.msg_controllen = sizeof(control.bytes);
 		struct cmsghdr *header = CMSG_FIRSTHDR(&msg);

@@ -20,7 +20,8 @@ def event(seq, kind, agent=None, **members):
 
 def spawned(seq, agent, **members):
     defaults = {"prompt": "p", "backend": "mock", "options": {}, "labels": {}, "group": "default"}
-    return event(seq, "AgentSpawned", agent, **{**defaults, "priority": 0, "on_restart": "fail", "uid": 0, **members})
+    defaults.update({"priority": 0, "on_restart": "fail", "uid": 0})
+    return event(seq, "AgentSpawned", agent, **{**defaults, **members})
 
 
 def started(seq, agent, attempt=1):
@@ -28,7 +29,7 @@ def started(seq, agent, attempt=1):
 
 
 def chunk(seq, agent, index, text="abc", **members):
-    return event(seq, "AgentPartialOutput", agent, **{"index": index, "chunk": text, "channel": "output", **members})
+    return event(seq, "AgentPartialOutput", agent, index=index, chunk=text, channel="output", **members)
 
 
 def completed(seq, agent, chunks, size):
@@ -124,8 +125,9 @@ class Checks(unittest.TestCase):
         log = sound_log()
         self.broken("not in the log", log, [chunk(11, AGENT, 2)])
         self.broken("otherwise", log, [chunk(5, AGENT, 0, "abd")])
-        self.broken("not in the log", log, [{**make_request("agent.spawn", {"prompt": "p"}, 1)}, reply(1, agent_id=AGENT, seq=12, created=True)])
-        self.broken("which is", log, [make_request("agent.spawn", {"prompt": "p"}, 1), reply(1, agent_id=AGENT, seq=3, created=True)])
+        spawn = make_request("agent.spawn", {"prompt": "p"}, 1)
+        self.broken("not in the log", log, [spawn, reply(1, agent_id=AGENT, seq=12, created=True)])
+        self.broken("which is", log, [spawn, reply(1, agent_id=AGENT, seq=3, created=True)])
         waited = [make_request("agent.wait", {"agent_id": OTHER}, 1), reply(1, agent_id=OTHER, state="completed")]
         self.broken("was completed, is failed", log, waited)
         self.broken("the log has no end", log[:8], waited, running=True)
@@ -161,7 +163,8 @@ class Checks(unittest.TestCase):
         twice = [DAEMON, spawned(2, AGENT), started(3, AGENT), started(4, AGENT, 2)]
         self.broken("without on_restart", twice, running=True)
         self.check([DAEMON, spawned(2, AGENT, on_restart="rerun")] + twice[2:], running=True)
-        self.broken("though its bytes are UTF-8", log[:4] + [chunk(5, AGENT, 0, "YWJj", encoding="base64")], running=True)
+        needless = chunk(5, AGENT, 0, "YWJj", encoding="base64")
+        self.broken("though its bytes are UTF-8", log[:4] + [needless], running=True)
         self.broken("code", [DAEMON, spawned(2, AGENT), error(3, AGENT, "nope")])
 
 

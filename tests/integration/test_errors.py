@@ -156,7 +156,8 @@ class Params(DaemonCase):
         self.assertEqual({e["type"] for e in self.daemon.events()}, {"DaemonStarted"}, "nothing was done")
 
     def test_method_not_found(self):
-        for method in ("no.such", "", "agent", "agent.", "agent.spawn.x", "Agent.spawn", "rpc.", "agent.spawn\0", "event"):
+        wrong = ("no.such", "", "agent", "agent.", "agent.spawn.x", "Agent.spawn", "rpc.", "agent.spawn\0", "event")
+        for method in wrong:
             with self.subTest(method):
                 self.client.fail(method, "method_not_found")
 
@@ -247,7 +248,8 @@ class States(DaemonCase):
 
     def test_already_exists(self):
         agent = self.client.spawn(agent_id=str(uuid.uuid4()), options={"chunks": 1, "delay_ms": 0})
-        for params in ({"prompt": "q"}, {"priority": 1}, {"labels": {"a": "b"}}, {"options": {"chunks": 2, "delay_ms": 0}}):
+        other = {"options": {"chunks": 2, "delay_ms": 0}}
+        for params in ({"prompt": "q"}, {"priority": 1}, {"labels": {"a": "b"}}, other):
             spawn = {"prompt": "p", "agent_id": agent, "options": {"chunks": 1, "delay_ms": 0}, **params}
             self.client.fail("agent.spawn", "already_exists", **spawn)
 

@@ -215,7 +215,8 @@ class Stdin(ExecCase):
         prompt = "x" * (3 * MIB)
         self.run_argv("/bin/true", prompt=prompt)
         self.assertEqual(self.got["state"], "completed")
-        self.assertEqual(self.run_sh("exec 0<&-; echo closed; sleep 0.1; echo done", prompt=prompt), b"closed\ndone\n")
+        out = self.run_sh("exec 0<&-; echo closed; sleep 0.1; echo done", prompt=prompt)
+        self.assertEqual(out, b"closed\ndone\n")
         self.assertEqual(self.run_argv("/usr/bin/head", "-c", "3", prompt=prompt), b"xxx")
         self.assertEqual(self.got["state"], "completed")
 
@@ -436,7 +437,7 @@ class Limits(ExecCase):
         self.assertIn(self.end["code"], ("resource_limit", "signal"))
 
     def test_memory_bytes(self):
-        script = "import sys; sys.stdout.write('small\\n'); sys.stdout.flush(); x = bytearray(400 << 20); print(len(x))"
+        script = "print('small', flush=True); x = bytearray(400 << 20); print(len(x))"
         out = self.run_python(script, options={"limits": {"memory_bytes": 200 * MIB}})
         self.assertEqual(out, b"small\n")
         self.assertEqual(self.got["state"], "failed")

@@ -87,7 +87,8 @@ class Cancel(LifeCase):
     def test_running(self):
         agent = self.client.spawn(options=slow_agent())
         self.started(agent)
-        self.assertEqual(self.client.call("agent.cancel", agent_id=agent), {"agent_id": agent, "state": "cancelled"})
+        result = self.client.call("agent.cancel", agent_id=agent)
+        self.assertEqual(result, {"agent_id": agent, "state": "cancelled"})
         end = self.daemon.events_of(agent)[-1]
         self.assertEqual((end["type"], end["code"]), ("AgentError", "cancelled"))
         self.assertEqual(self.client.call("agent.get", agent_id=agent)["state"], "cancelled")

@@ -168,7 +168,8 @@ class Killed(RestartCase):
             self.assertEqual(self.client.wait(agent)["ending"]["code"], "interrupted")
 
     def test_without_a_next_daemon_too(self):
-        agent = self.client.spawn_exec("/bin/sh", "-c", "setsid sleep 1000 & echo up; trap '' TERM; wait; sleep 1000")
+        script = "setsid sleep 1000 & echo up; trap '' TERM; wait; sleep 1000"
+        agent = self.client.spawn_exec("/bin/sh", "-c", script)
         self.chunk(agent)
         self.daemon.kill()
         harness.wait_no_orphans()
@@ -231,7 +232,8 @@ class Killed(RestartCase):
 
     def test_a_torn_tail_is_cut(self):
         self.client.wait(self.client.spawn(options=QUICK))
-        for tail in (b"{", b'{"jsonrpc":"2.0","method":"event","params":{"seq":9', b"\0" * 100, b"\n\n", b"x" * 70000):
+        half = b'{"jsonrpc":"2.0","method":"event","params":{"seq":9'
+        for tail in (b"{", half, b"\0" * 100, b"\n\n", b"x" * 70000):
             self.daemon.kill()
             harness.wait_no_orphans()
             lines = self.daemon.log_lines()
@@ -296,7 +298,8 @@ class Stopped(RestartCase):
     def test_what_runs_ends_or_runs_anew(self):
         quick = [self.client.spawn(options={"chunks": 2, "delay_ms": 20}) for _ in range(5)]
         slow = [self.client.spawn(options=slow_agent()) for _ in range(5)]
-        programs = [self.client.spawn_exec("/bin/sh", "-c", "trap '' TERM; while :; do sleep 1; done") for _ in range(3)]
+        deaf = "trap '' TERM; while :; do sleep 1; done"
+        programs = [self.client.spawn_exec("/bin/sh", "-c", deaf) for _ in range(3)]
         self.started(programs[-1])
         self.daemon.stop()
         self.up()

@@ -541,7 +541,8 @@ class Batches(DaemonCase):
 
 class Order(DaemonCase):
     def test_started_in_order(self):
-        ids = [self.client.request("agent.spawn", prompt=str(i), options={"chunks": 1, "delay_ms": 0}) for i in range(500)]
+        options = {"chunks": 1, "delay_ms": 0}
+        ids = [self.client.request("agent.spawn", prompt=str(i), options=options) for i in range(500)]
         seqs = [self.client.result(i)["seq"] for i in ids]
         self.assertEqual(seqs, sorted(seqs))
         prompts = [e["prompt"] for e in self.daemon.events() if e["type"] == "AgentSpawned"]

@@ -4,7 +4,9 @@ Knows nothing of the daemon but docs/protocol.md and its options. Nothing here s
 something: readiness comes by sd_notify, replies and events by the socket, ends by pidfds. Only what
 /proc alone can tell is polled, and only by eventually().
 
-Environment: LIONGATED (the daemon), LIONGATE_TEST_SCALE (factor on every time limit: sanitizers are slow).
+Environment: LIONGATED (the daemon); LIONGATE_TEST_SCALE (factor on every time limit: sanitizers are slow);
+LIONGATE_TEST_CLEAN=1 (end every daemon by SIGTERM, so that a leak checker has its say); LIONGATE_TEST_KEEP=1
+(leave the directories).
 """
 
 import base64
@@ -29,6 +31,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 LIONGATED = os.environ.get("LIONGATED", os.path.join(ROOT, "build", "daemon", "liongated"))
 SCALE = float(os.environ.get("LIONGATE_TEST_SCALE", "1"))
 TIMEOUT = 20.0 * SCALE
+CLEAN = bool(os.environ.get("LIONGATE_TEST_CLEAN"))
+SANITIZER = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "runtime error:")
 PYTHON = sys.executable
 
 PARSE_ERROR = -32700
@@ -245,7 +249,8 @@ class Daemon:
     # A daemon's life
 
     def command(self, *args):
-        return [LIONGATED, "--no-config", "--socket", self.socket, "--state-dir", self.state, *args]
+        brief = ("--stop-grace=100ms", "--kill-grace=100ms") if CLEAN else ()
+        return [LIONGATED, "--no-config", "--socket", self.socket, "--state-dir", self.state, *brief, *args]
 
     def spawn(self, *args):
         """Starts it and waits for nothing."""
@@ -299,6 +304,8 @@ class Daemon:
         return self.process.pid
 
     def stderr(self):
+        if not os.path.exists(self.stderr_path):
+            return ""
         with open(self.stderr_path, "r", encoding="utf-8", errors="replace") as f:
             return f.read()[-8000:]
 
@@ -344,12 +351,21 @@ class Daemon:
     def close(self):
         for client in self._clients:
             client.close()
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-            self._ended()
         try:
+            if CLEAN and self.process and self.process.poll() is None:
+                self.stop()
+        finally:
+            self._clear()
+
+    def _clear(self):
+        died = self.process.poll() if self.process else None
+        if self.process:
+            self.kill()
+        try:
+            assert died is None, f"the daemon ended by itself with {died}\n{self.stderr()}"
             wait_no_orphans()
+            said = self.stderr()
+            assert not any(words in said for words in SANITIZER), said
         finally:
             if os.environ.get("LIONGATE_TEST_KEEP"):
                 print(f"kept {self.dir}", file=sys.stderr)

@@ -120,7 +120,7 @@ static int socket_of(uid_t uid, gid_t gid, const gid_t *groups, size_t n_groups)
 static void check_peer(gid_t gid, size_t n_groups, Role expected)
 {
 	Config config = { .access = entries, .n_access = ARRAY_SIZE(entries) };
-	gid_t groups[200];
+	gid_t groups[200] = { 0 };
 	Peer peer;
 	int fd;
 

@@ -18,6 +18,8 @@ static ConnServer *server;
 static Conn *conn;
 static int client;
 static unsigned n_lines, n_closed, n_stream_closed, n_pumped;
+static unsigned n_gone;
+static uint32_t drop_when_gone;
 static size_t line_bytes;
 static int pump_result;
 
@@ -73,6 +75,18 @@ static void on_line_too_long(Conn *c, void *userdata)
 	conn_close_after_flush(c);
 }
 
+/* What only waited for its answer is owed no more. */
+static void on_gone(Conn *c, void *userdata)
+{
+	(void)userdata;
+	ck_assert_ptr_eq(c, conn);
+	ck_assert(conn_is_closing(c));
+	n_gone++;
+	if (drop_when_gone > 0)
+		conn_pending_drop(c, drop_when_gone);
+	drop_when_gone = 0;
+}
+
 static void on_closed(Conn *c, void *userdata)
 {
 	(void)userdata;
@@ -84,6 +98,7 @@ static void on_closed(Conn *c, void *userdata)
 static const ConnHooks hooks = {
 	.on_line = on_line,
 	.on_line_too_long = on_line_too_long,
+	.on_gone = on_gone,
 	.on_closed = on_closed,
 };
 
@@ -99,6 +114,7 @@ static void setup(void)
 		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
 	client = fds[0];
 	ck_assert_int_eq(conn_new(server, fds[1], &peer, &conn), 0);
+	drop_when_gone = n_gone = 0;
 	n_lines = n_closed = n_stream_closed = n_pumped = 0;
 	line_bytes = 0;
 	pump_result = 0;
@@ -264,6 +280,42 @@ START_TEST(gone_at_once)
 	client = -1;
 	turn();
 	ck_assert_uint_eq(n_lines, 200);
+	ck_assert_uint_eq(n_closed, 1);
+}
+END_TEST
+
+/* One that is not read from, with lines of it still to come. */
+START_TEST(gone_while_full)
+{
+	tell("echo\n");
+	conn_pending_add(conn, CONN_MAX_PENDING);
+	tell("echo\n");
+	tell("echo\necho\n");
+	ck_assert_uint_eq(n_lines, 1);
+	ck_assert_uint_le(turns_within(50), 3);
+	drop_when_gone = CONN_MAX_PENDING;
+	close(client);
+	client = -1;
+	turn();
+	ck_assert_uint_ge(n_gone, 1);
+	ck_assert_uint_eq(n_lines, 4);
+	ck_assert_uint_eq(n_closed, 1);
+}
+END_TEST
+
+START_TEST(full_and_back)
+{
+	conn_pending_add(conn, CONN_MAX_PENDING);
+	tell("echo 1\n");
+	conn_pending_drop(conn, CONN_MAX_PENDING);
+	turn();
+	expect("echo 1\n");
+	ck_assert_uint_eq(n_gone, 0);
+	tell("owe\n");
+	close(client);
+	client = -1;
+	turn();
+	ck_assert_uint_ge(n_gone, 1);
 	ck_assert_uint_eq(n_closed, 1);
 }
 END_TEST
@@ -563,6 +615,8 @@ Suite *test_suite(void)
 	tcase_add_test(tc, half_closed_stream_ends);
 	tcase_add_test(tc, half_closed_and_gone_while_something_is_owed);
 	tcase_add_test(tc, gone_at_once);
+	tcase_add_test(tc, gone_while_full);
+	tcase_add_test(tc, full_and_back);
 	tcase_add_test(tc, gone_with_replies_unread);
 	tcase_add_test(tc, closed_by_us);
 	tcase_add_test(tc, line_too_long);

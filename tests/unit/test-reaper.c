@@ -399,7 +399,7 @@ END_TEST
 START_TEST(gives_time_to_clean_up)
 {
 	Job j;
-	start_shell(&j, "trap 'sleep 0.2; echo clean; exit 0' TERM; echo ready; exec 2>&-; while "
+	start_shell(&j, "exec 2>&-; trap 'sleep 0.2; echo clean; exit 0' TERM; echo ready; while "
 			":; do sleep 0.05; done");
 	wait_ready(&j);
 	reaper_job_end(j.handle, 10000);

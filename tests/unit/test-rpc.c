@@ -506,6 +506,68 @@ START_TEST(client_gone)
 END_TEST
 
 /* Its stream has gone by then, with whatever on_replied would use. */
+static void on_gone(void *userdata)
+{
+	Request **req = userdata;
+
+	ck_assert_ptr_null(request_conn(*req));
+	request_fail(*req, -ECANCELED);
+	*req = NULL;
+}
+
+/* They can be told, in a batch too; each once, and only while they are not answered. */
+START_TEST(told_that_the_client_has_gone)
+{
+	tell(WAIT("1", "a") "\n" WAIT("2", "b") "\n[" WAIT("3", "c") "," WAIT("4", "d") "]\n" WAIT(
+		"5", "e") "\n");
+	for (unsigned i = 0; i < 5; i++)
+		ck_assert(request_on_gone(waiting[i], on_gone, &waiting[i]));
+	answer(1, "{}");
+	request_forget_on_gone(waiting[3]);
+	close(client);
+	client = -1;
+	turn();
+	ck_assert_uint_eq(conn_server_count(server), 0);
+	ck_assert_ptr_null(waiting[0]);
+	ck_assert_ptr_null(waiting[2]);
+	ck_assert_ptr_null(waiting[4]);
+	ck_assert_ptr_nonnull(waiting[1]);
+	ck_assert(!request_on_gone(waiting[3], on_gone, NULL));
+	answer(3, "{}");
+}
+END_TEST
+
+/* The same where all connections are closed by us. */
+START_TEST(told_at_the_end)
+{
+	tell(WAIT("1", "a") "\n[" WAIT("2", "b") "]\n");
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert(request_on_gone(waiting[i], on_gone, &waiting[i]));
+	conn_server_free(server);
+	server = NULL;
+	ck_assert_ptr_null(waiting[0]);
+	ck_assert_ptr_null(waiting[1]);
+}
+END_TEST
+
+START_TEST(one_place_a_connection)
+{
+	tell(WAIT("1", "a") "\n[" WAIT("2", "b") "]\n" WAIT("3", "c") "\n");
+	ck_assert(request_take_place(waiting[0]));
+	ck_assert(request_take_place(waiting[0]));
+	ck_assert(!request_take_place(waiting[1]));
+	answer(2, "{}");
+	ck_assert(!request_take_place(waiting[1]));
+	answer(0, "{}");
+	ck_assert(request_take_place(waiting[1]));
+	close(client);
+	client = -1;
+	turn();
+	ck_assert(request_take_place(waiting[1]));
+	answer(1, "{}");
+}
+END_TEST
+
 START_TEST(client_reads_no_more)
 {
 	tell("[" CALL("1", "events.subscribe") "," WAIT("2", "a") "]\n" WAIT("3", "b") "\n");
@@ -710,6 +772,9 @@ Suite *test_suite(void)
 	tcase_add_test(tc, batch_holds_subscription_back);
 	tcase_add_test(tc, batch_of_large_replies);
 	tcase_add_test(tc, client_gone);
+	tcase_add_test(tc, told_that_the_client_has_gone);
+	tcase_add_test(tc, told_at_the_end);
+	tcase_add_test(tc, one_place_a_connection);
 	tcase_add_test(tc, client_reads_no_more);
 	tcase_add_test(tc, half_close);
 	tcase_add_test(tc, line_too_long);

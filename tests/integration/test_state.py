@@ -1,0 +1,108 @@
+"""What lies on disk is damaged, held by others, or too much: what that may cost, and what it may not."""
+
+import glob
+import random
+import sqlite3
+
+from common import *
+
+QUICK = {"chunks": 1, "delay_ms": 0}
+SMALL = ("--segment-bytes=65536", "--sync-interval=20ms")
+
+
+def indexes(daemon):
+    return sorted(glob.glob(os.path.join(daemon.state, "log", "*.idx")))
+
+
+class Counts(DaemonCase):
+    def test_survive_a_restart(self):
+        for _ in range(3):
+            self.client.wait(self.client.spawn(options=QUICK))
+        self.client.wait(self.client.spawn(options={"chunks": 1, "delay_ms": 0, "fail_after": 0}))
+        gone = self.client.spawn(options=slow_agent())
+        self.client.call("agent.cancel", agent_id=gone)
+        self.daemon.restart()
+        agents = self.connect().call("daemon.status")["agents"]
+        self.assertEqual(agents, {"queued": 0, "running": 0, "completed": 3, "failed": 1, "cancelled": 1})
+
+
+class Damage(DaemonCase):
+    args = SMALL
+
+    def fill(self, agents=200):
+        requests = [self.client.request("agent.spawn", prompt="x" * 200, options=QUICK) for _ in range(agents)]
+        for request in requests:
+            self.client.wait(self.client.result(request)["agent_id"])
+
+    def test_any_byte_of_an_index(self):
+        """It costs the event, never the daemon."""
+        self.fill()
+        newest = self.client.call("daemon.status")["log"]["newest_seq"]
+        self.assertGreater(len(indexes(self.daemon)), 2)
+        chance = random.Random(4711)
+        for path in indexes(self.daemon)[:-1]:
+            with open(path, "r+b") as f:
+                size = os.path.getsize(path)
+                for _ in range(20):
+                    f.seek(chance.randrange(size))
+                    f.write(bytes([chance.randrange(256)]))
+        client = self.connect()
+        client.call("events.stats")
+        client.call("events.stats", correlation_id="none")
+        client.read_all(limit=1000)
+        client.call("events.subscribe", after=0)
+        last = 0
+        while last < newest:
+            note = client.note()
+            if note["method"] == "event":
+                self.assertEqual(note["params"]["seq"], last + 1, "what is missing was not announced")
+                last += 1
+            elif note["method"] == "gap":
+                self.assertEqual(note["params"]["from"], last + 1)
+                last = note["params"]["to"]
+
+    def test_a_catalog_that_is_damaged_costs_no_event(self):
+        self.fill(50)
+        self.daemon.kill()
+        before = self.daemon.log_lines()
+        path = os.path.join(self.daemon.state, "catalog.db")
+        for rest in glob.glob(path + "-*"):
+            os.unlink(rest)
+        with open(path, "r+b") as f:
+            f.truncate(8192)
+            f.seek(100)
+            f.write(b"\xff" * 8000)
+        self.daemon.start()
+        self.assertEqual(self.daemon.log_lines()[: len(before)], before)
+        agents = self.connect().call("agent.list", limit=1000)["agents"]
+        self.assertEqual(len(agents), 50)
+
+
+class Retention(DaemonCase):
+    args = SMALL + ("--retain-bytes=262144",)
+
+    def chatty(self):
+        return self.client.spawn(options={"chunks": 100000, "delay_ms": 1, "chunk_bytes": 1000})
+
+    def pruned_past(self, seq):
+        return lambda: self.client.call("daemon.status")["log"]["oldest_seq"] > seq
+
+    def test_a_running_agent_pins_nothing(self):
+        agent = self.chatty()
+        eventually(self.pruned_past(200), "the log is pruned beside a running agent")
+        self.assertEqual(self.client.call("agent.get", agent_id=agent)["state"], "running")
+        self.assertLess(self.client.call("daemon.status")["log"]["bytes"], 2 << 20)
+
+    def test_goes_on_after_the_catalog_was_busy(self):
+        self.chatty()
+        other = sqlite3.connect(os.path.join(self.daemon.state, "catalog.db"), isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        eventually(lambda: "catalog cannot be written" in self.daemon.stderr(), "the write fails")
+        other.execute("ROLLBACK")
+        other.close()
+        newest = self.client.call("daemon.status")["log"]["newest_seq"]
+        eventually(self.pruned_past(newest), "the log is pruned past the failure")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,546 @@
+#include "daemon/agent/scheduler.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/lib/check-main.h"
+#include "tests/lib/fault.h"
+#include "tests/lib/make-agent.h"
+
+static Scheduler scheduler;
+static char name_one[] = "one", name_two[] = "two";
+static ConfigGroup groups[] = {
+	{ .name = name_one, .max_running = 1 },
+	{ .name = name_two, .max_running = 2 },
+};
+static Config config = {
+	.max_running = 4,
+	.max_queued = 10,
+	.groups = groups,
+	.n_groups = ARRAY_SIZE(groups),
+};
+static uint64_t next_seq;
+
+static void setup(void)
+{
+	config.max_running = 4;
+	config.max_queued = 10;
+	config.n_groups = ARRAY_SIZE(groups);
+	groups[0].max_running = 1;
+	groups[1].max_running = 2;
+	next_seq = 0;
+	ck_assert_int_eq(scheduler_init(&scheduler, &config), 0);
+}
+
+static void teardown(void)
+{
+	fault_realloc_after(-1);
+	scheduler_done(&scheduler);
+}
+
+static Agent *spawn(const char *group, int32_t priority)
+{
+	Agent *a = make_agent(++next_seq, NULL);
+
+	a->priority = priority;
+	ck_assert_int_eq(scheduler_join(&scheduler, a, group), 0);
+	ck_assert(a->spawning);
+	return a;
+}
+
+static Agent *queue(const char *group, int32_t priority)
+{
+	Agent *a = spawn(group, priority);
+
+	a->seq = next_seq;
+	ck_assert_int_eq(scheduler_enqueue(&scheduler, a), 0);
+	ck_assert(!a->spawning);
+	return a;
+}
+
+static Agent *next(Agent *expected)
+{
+	Agent *a = scheduler_next(&scheduler);
+
+	ck_assert_msg(a == expected, "%llu, not %llu", a ? (unsigned long long)a->seq : 0,
+		expected ? (unsigned long long)expected->seq : 0);
+	if (a)
+		ck_assert(a->starting);
+	return a;
+}
+
+static void end(Agent *a)
+{
+	scheduler_leave(&scheduler, a);
+	ck_assert_ptr_null(a->group);
+	scheduler_leave(&scheduler, a);
+	agent_free(a);
+}
+
+static void assert_counts(uint32_t running, uint32_t queued, uint32_t spawning)
+{
+	ck_assert_uint_eq(scheduler.running, running);
+	ck_assert_uint_eq(scheduler.queued, queued);
+	ck_assert_uint_eq(scheduler.spawning, spawning);
+}
+
+/* ---- Order ---- */
+
+START_TEST(test_priorities)
+{
+	Agent *a = queue("x", 0), *b = queue("x", 5), *c = queue("y", 5), *d = queue("x", -5),
+	      *e = queue("y", INT32_MIN), *f = queue("z", INT32_MAX);
+
+	assert_counts(0, 6, 0);
+	next(f);
+	next(b);
+	next(c);
+	next(a);
+	next(NULL); /* four run */
+	assert_counts(4, 2, 0);
+	end(a);
+	next(d);
+	end(b);
+	next(e);
+	next(NULL);
+	end(c);
+	end(d);
+	end(e);
+	end(f);
+	assert_counts(0, 0, 0);
+}
+END_TEST
+
+/* The one with the highest priority whose group has room, however many wait before it. */
+START_TEST(test_groups)
+{
+	Agent *a = queue("one", 9), *b = queue("one", 8), *c = queue("two", 7),
+	      *d = queue("two", 6), *e = queue("two", 5), *f = queue("free", -1);
+
+	next(a);
+	next(c);
+	next(d);
+	next(f);
+	next(NULL);
+	end(f);
+	next(NULL); /* both groups are full */
+	assert_counts(3, 2, 0);
+	end(c);
+	next(e);
+	end(a);
+	next(b);
+	end(b);
+	end(d);
+	end(e);
+	assert_counts(0, 0, 0);
+}
+END_TEST
+
+/* Out of the queue without having run; the group's place in the order changes with its first. */
+START_TEST(test_leave_queue)
+{
+	Agent *a = queue("x", 9), *b = queue("x", 1), *c = queue("y", 5);
+
+	end(a);
+	assert_counts(0, 2, 0);
+	next(c);
+	next(b);
+	end(c);
+	end(b);
+}
+END_TEST
+
+START_TEST(test_leave_spawning)
+{
+	Agent *a = spawn("one", 0), *b = queue("one", 0);
+
+	assert_counts(0, 1, 1);
+	end(a);
+	assert_counts(0, 1, 0);
+	next(b);
+	end(b);
+	assert_counts(0, 0, 0);
+}
+END_TEST
+
+/* ---- Groups come and go ---- */
+
+static size_t count_groups(void)
+{
+	size_t n = 0;
+
+	list_foreach (node, &scheduler.groups)
+		n++;
+	return n;
+}
+
+START_TEST(test_unused_groups_go)
+{
+	Agent *a, *b;
+
+	ck_assert_uint_eq(count_groups(), 2);
+	a = spawn("x", 0);
+	b = queue("x", 0);
+	ck_assert_uint_eq(count_groups(), 3);
+	end(a);
+	next(b);
+	ck_assert_uint_eq(count_groups(), 3);
+	end(b);
+	ck_assert_uint_eq(count_groups(), 2);
+}
+END_TEST
+
+START_TEST(test_configure)
+{
+	Agent *a = queue("one", 0), *b = queue("one", 0), *c = queue("one", 0);
+
+	next(a);
+	next(NULL);
+	groups[0].max_running = 2;
+	ck_assert_int_eq(scheduler_configure(&scheduler, &config), 0);
+	next(b);
+	next(NULL);
+	/* Fewer than run: they run on, and no more are started until they have ended. */
+	groups[0].max_running = 1;
+	ck_assert_int_eq(scheduler_configure(&scheduler, &config), 0);
+	end(a);
+	next(NULL);
+	/* A group that the configuration does not name any more has no limit of its own. */
+	config.n_groups = 0;
+	ck_assert_int_eq(scheduler_configure(&scheduler, &config), 0);
+	ck_assert_uint_eq(count_groups(), 1);
+	next(c);
+	config.max_running = 1;
+	ck_assert_int_eq(scheduler_configure(&scheduler, &config), 0);
+	a = queue("one", 0);
+	end(b);
+	next(NULL);
+	end(c);
+	next(a);
+	end(a);
+	ck_assert_uint_eq(count_groups(), 0);
+}
+END_TEST
+
+/* ---- Room ---- */
+
+static unsigned spawn_while_room(const char *group, Agent **agents, unsigned max)
+{
+	unsigned n = 0;
+
+	while (n < max && scheduler_has_room(&scheduler, group))
+		agents[n++] = spawn(group, 0);
+	return n;
+}
+
+static void start_all(Agent **agents, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		agents[i]->seq = i + 1;
+		ck_assert_int_eq(scheduler_enqueue(&scheduler, agents[i]), 0);
+	}
+	while (scheduler_next(&scheduler))
+		continue;
+}
+
+/* As many as run and as many as may wait, whether they came one after the other or all at once. */
+START_TEST(test_room)
+{
+	static const struct {
+		const char *group;
+		unsigned running;
+	} cases[] = { { "free", 4 }, { "one", 1 }, { "two", 2 } };
+	const char *group = cases[_i].group;
+	Agent *agents[100];
+	unsigned n = spawn_while_room(group, agents, 100);
+
+	ck_assert_uint_eq(n, cases[_i].running + 10);
+	start_all(agents, n);
+	assert_counts(cases[_i].running, 10, 0);
+	ck_assert(!scheduler_has_room(&scheduler, group));
+	end(agents[0]);
+	while (scheduler_next(&scheduler))
+		continue;
+	ck_assert(scheduler_has_room(&scheduler, group));
+	for (unsigned i = 1; i < n; i++)
+		end(agents[i]);
+	ck_assert(scheduler_has_room(&scheduler, group));
+	assert_counts(0, 0, 0);
+}
+END_TEST
+
+/* A group that is full does not keep others from running, and what waits in it waits in the common queue. */
+START_TEST(test_room_of_groups)
+{
+	Agent *full[100], *free_ones[100];
+	unsigned n_full, n_free;
+
+	config.max_queued = 3;
+	ck_assert_int_eq(scheduler_configure(&scheduler, &config), 0);
+	n_full = spawn_while_room("one", full, 100);
+	ck_assert_uint_eq(n_full, 4);
+	start_all(full, n_full);
+	n_free = spawn_while_room("free", free_ones, 100);
+	ck_assert_uint_ge(n_free, 1);
+	ck_assert_uint_le(n_free, 3);
+	start_all(free_ones, n_free);
+	ck_assert_uint_eq(scheduler.queued, 3);
+	for (unsigned i = 0; i < n_full; i++)
+		end(full[i]);
+	for (unsigned i = 0; i < n_free; i++)
+		end(free_ones[i]);
+}
+END_TEST
+
+START_TEST(test_no_queue)
+{
+	Agent *agents[100];
+	unsigned n;
+
+	config.max_queued = 0;
+	ck_assert_int_eq(scheduler_configure(&scheduler, &config), 0);
+	n = spawn_while_room("free", agents, 100);
+	ck_assert_uint_eq(n, 4);
+	start_all(agents, n);
+	assert_counts(4, 0, 0);
+	ck_assert(!scheduler_has_room(&scheduler, "free"));
+	for (unsigned i = 0; i < n; i++)
+		end(agents[i]);
+}
+END_TEST
+
+/* ---- Memory ---- */
+
+/* Once an agent has joined, nothing that concerns it takes memory. */
+START_TEST(test_joined_needs_no_memory)
+{
+	Agent *agents[200];
+	char name[16];
+
+	config.max_running = 1000;
+	ck_assert_int_eq(scheduler_configure(&scheduler, &config), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(agents); i++) {
+		(void)snprintf(name, sizeof(name), "group-%u", i % 100);
+		agents[i] = spawn(name, 0);
+	}
+	fault_realloc_after(0);
+	for (unsigned i = 0; i < ARRAY_SIZE(agents); i++) {
+		agents[i]->seq = i + 1;
+		ck_assert_int_eq(scheduler_enqueue(&scheduler, agents[i]), 0);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(agents); i++)
+		next(agents[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(agents); i++)
+		end(agents[i]);
+}
+END_TEST
+
+/* Many groups, each full with one waiting: when all become free at once, all that wait are found. */
+START_TEST(test_all_groups_free_at_once)
+{
+	enum { N = 100 };
+	static ConfigGroup many[N];
+	static char names[N][16];
+	Agent *first[N], *second[N];
+
+	for (unsigned i = 0; i < N; i++) {
+		(void)snprintf(names[i], sizeof(names[i]), "g%u", i);
+		many[i] = (ConfigGroup){ .name = names[i], .max_running = 1 };
+	}
+	config.max_running = 1000;
+	config.groups = many;
+	config.n_groups = N;
+	ck_assert_int_eq(scheduler_configure(&scheduler, &config), 0);
+	for (unsigned i = 0; i < N; i++) {
+		first[i] = queue(names[i], 0);
+		next(first[i]);
+	}
+	for (unsigned i = 0; i < N; i++)
+		second[i] = queue(names[i], 0);
+	next(NULL);
+	fault_realloc_after(0);
+	for (unsigned i = 0; i < N; i++)
+		end(first[i]);
+	for (unsigned i = 0; i < N; i++)
+		next(second[i]);
+	for (unsigned i = 0; i < N; i++)
+		end(second[i]);
+	config.groups = groups;
+}
+END_TEST
+
+START_TEST(test_join_without_memory)
+{
+	Agent *a = make_agent(1, NULL);
+
+	fault_realloc_after(0);
+	ck_assert_int_eq(scheduler_join(&scheduler, a, "new"), -ENOMEM);
+	ck_assert_ptr_null(a->group);
+	ck_assert(!a->spawning);
+	ck_assert_uint_eq(count_groups(), 2);
+	assert_counts(0, 0, 0);
+	agent_free(a);
+}
+END_TEST
+
+/* ---- Many ---- */
+
+START_TEST(test_hundred_thousand)
+{
+	enum { N = 100000 };
+	static Agent *agents[N];
+	uint64_t seq = 0;
+	int32_t priority = INT32_MAX;
+	char name[16];
+
+	config.max_queued = N;
+	ck_assert_int_eq(scheduler_configure(&scheduler, &config), 0);
+	for (unsigned i = 0; i < N; i++) {
+		(void)snprintf(name, sizeof(name), "g%u", i % 7);
+		agents[i] = queue(name, (int32_t)(i * 2654435761U >> 28));
+	}
+	assert_counts(0, N, 0);
+	for (unsigned i = 0; i < N; i++) {
+		Agent *a = scheduler_next(&scheduler);
+
+		ck_assert_ptr_nonnull(a);
+		ck_assert_int_le(a->priority, priority);
+		if (a->priority == priority)
+			ck_assert_uint_gt(a->seq, seq);
+		priority = a->priority;
+		seq = a->seq;
+		scheduler_leave(&scheduler, a);
+	}
+	next(NULL);
+	for (unsigned i = 0; i < N; i++)
+		agent_free(agents[i]);
+}
+END_TEST
+
+/* ---- Against the slow way ---- */
+
+enum { STEPS = 20000, MANY = 60, GROUPS = 4 };
+
+static const char *const group_names[GROUPS] = { "one", "two", "x", "y" };
+static const uint32_t group_limits[GROUPS] = { 1, 2, UINT32_MAX, UINT32_MAX };
+
+typedef enum Where { NOWHERE, SPAWNING, QUEUED, RUNNING } Where;
+
+static struct {
+	Agent *agent;
+	Where where;
+	unsigned group;
+} model[MANY];
+
+static unsigned next_random(unsigned below)
+{
+	static uint64_t state = 88172645463325252ULL;
+
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return (unsigned)(state >> 33) % below;
+}
+
+static unsigned count_running(unsigned group)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < MANY; i++)
+		n += model[i].where == RUNNING && (group == GROUPS || model[i].group == group);
+	return n;
+}
+
+static unsigned slow_next(void)
+{
+	unsigned best = MANY;
+
+	if (count_running(GROUPS) >= 4)
+		return MANY;
+	for (unsigned i = 0; i < MANY; i++) {
+		const Agent *a = model[i].agent;
+
+		if (model[i].where != QUEUED ||
+			count_running(model[i].group) >= group_limits[model[i].group])
+			continue;
+		if (best == MANY || a->priority > model[best].agent->priority ||
+			(a->priority == model[best].agent->priority &&
+				a->seq < model[best].agent->seq))
+			best = i;
+	}
+	return best;
+}
+
+static void step(unsigned i)
+{
+	switch (next_random(4)) {
+	case 0:
+		if (model[i].where != NOWHERE)
+			break;
+		model[i].group = next_random(GROUPS);
+		model[i].agent = spawn(group_names[model[i].group], (int32_t)next_random(3));
+		model[i].where = SPAWNING;
+		break;
+	case 1:
+		if (model[i].where != SPAWNING)
+			break;
+		model[i].agent->seq = ++next_seq;
+		ck_assert_int_eq(scheduler_enqueue(&scheduler, model[i].agent), 0);
+		model[i].where = QUEUED;
+		break;
+	case 2:
+		if (model[i].where == NOWHERE)
+			break;
+		end(model[i].agent);
+		model[i].where = NOWHERE;
+		break;
+	default:
+		i = slow_next();
+		next(i < MANY ? model[i].agent : NULL);
+		if (i < MANY)
+			model[i].where = RUNNING;
+	}
+}
+
+START_TEST(test_random_steps)
+{
+	for (unsigned n = 0; n < STEPS; n++) {
+		uint32_t counts[4] = { 0 };
+
+		step(next_random(MANY));
+		for (unsigned i = 0; i < MANY; i++)
+			counts[model[i].where]++;
+		assert_counts(counts[RUNNING], counts[QUEUED], counts[SPAWNING]);
+	}
+	for (unsigned i = 0; i < MANY; i++)
+		if (model[i].where != NOWHERE)
+			end(model[i].agent);
+	ck_assert_uint_eq(count_groups(), 2);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("scheduler");
+	TCase *tc = tcase_create("scheduler");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, test_priorities);
+	tcase_add_test(tc, test_groups);
+	tcase_add_test(tc, test_leave_queue);
+	tcase_add_test(tc, test_leave_spawning);
+	tcase_add_test(tc, test_unused_groups_go);
+	tcase_add_test(tc, test_configure);
+	tcase_add_loop_test(tc, test_room, 0, 3);
+	tcase_add_test(tc, test_room_of_groups);
+	tcase_add_test(tc, test_no_queue);
+	tcase_add_test(tc, test_joined_needs_no_memory);
+	tcase_add_test(tc, test_all_groups_free_at_once);
+	tcase_add_test(tc, test_join_without_memory);
+	tcase_add_test(tc, test_hundred_thousand);
+	tcase_add_test(tc, test_random_steps);
+	suite_add_tcase(s, tc);
+	return s;
+}
