@@ -138,38 +138,6 @@ static int detach_stdio(void)
 	return r;
 }
 
-/* Writes the title over the daemon's own arguments, of which this process has its copy. */
-static void set_title(void)
-{
-	(void)prctl(PR_SET_NAME, TITLE);
-
-	enum { FIELD_ARG_START = 48, FIELD_ARG_END };
-	char text[2048];
-	FILE *f = fopen("/proc/self/stat", "re");
-	if (!f)
-		return;
-	size_t n = fread(text, 1, sizeof(text) - 1, f);
-	(void)fclose(f);
-	text[n] = '\0';
-
-	char *p = strrchr(text, ')');
-	if (!p || p[1] == '\0')
-		return;
-	p += 3; /* the third field is a letter */
-	uintptr_t start = 0, end = 0;
-	for (int i = 4; i <= FIELD_ARG_END; i++) {
-		uintptr_t value = strtoull(p + 1, &p, 10);
-		if (i == FIELD_ARG_START)
-			start = value;
-		else if (i == FIELD_ARG_END)
-			end = value;
-	}
-	if (start == 0 || end <= start)
-		return;
-	memset((char *)start, 0, end - start);
-	(void)snprintf((char *)start, end - start, "%s", TITLE);
-}
-
 static int set_signals(void)
 {
 	static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1,
@@ -201,7 +169,7 @@ static int become_reaper(const Halves *h)
 {
 	/* A sink may hold a descriptor that is about to be closed. */
 	log_set_sink(NULL);
-	set_title();
+	(void)prctl(PR_SET_NAME, TITLE);
 	if (setsid() < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		return -errno;
 	int r = set_signals();

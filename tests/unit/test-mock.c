@@ -264,7 +264,8 @@ START_TEST(test_delay)
 	call(start);
 	wait_for(&ended);
 	assert_told("start|a|b|done");
-	ck_assert_uint_ge(last_us - begin, 98 * USEC_PER_MSEC);
+	/* libevent looks at CLOCK_MONOTONIC_COARSE: each timer may be early by a tick of the kernel (4 ms, or 10). */
+	ck_assert_uint_ge(last_us - begin, 80 * USEC_PER_MSEC);
 }
 END_TEST
 
@@ -308,7 +309,7 @@ END_TEST
 
 START_TEST(test_cancel_paused)
 {
-	make_run("{\"delay_ms\":10,\"chunks\":10}", "p");
+	make_run("{\"delay_ms\":60000,\"chunks\":10}", "p");
 	call(start);
 	call(pause_run);
 	call(cancel);
