@@ -75,7 +75,7 @@ step_valgrind() {
     CC=gcc build_in "$dir" -Dbuildtype=debug || return 1
     # Valgrind computes long doubles as doubles: tests that need them carry the tag.
     LIONGATE_TEST_SCALE=20 CK_TIMEOUT_MULTIPLIER=20 CK_EXCLUDE_TAGS=long-double meson test -C "$dir" --no-rebuild --print-errorlogs \
-        --timeout-multiplier 20 --suite unit \
+        --timeout-multiplier 20 --suite unit --no-suite no-valgrind \
         --wrapper 'valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --track-fds=no'
 }
 
