@@ -612,11 +612,6 @@ Registry *orchestrator_registry(Orchestrator *o)
 	return &o->registry;
 }
 
-const Scheduler *orchestrator_scheduler(const Orchestrator *o)
-{
-	return &o->scheduler;
-}
-
 Projection *orchestrator_projection(Orchestrator *o)
 {
 	return &o->projection;

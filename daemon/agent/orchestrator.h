@@ -81,7 +81,6 @@ void orchestrator_end_all(Orchestrator *o, uint32_t kill_grace_ms);
 bool orchestrator_is_stopping(const Orchestrator *o);
 
 Registry *orchestrator_registry(Orchestrator *o);
-const Scheduler *orchestrator_scheduler(const Orchestrator *o);
 Projection *orchestrator_projection(Orchestrator *o);
 AgentCounts orchestrator_counts(const Orchestrator *o);
 unsigned orchestrator_workers(const Orchestrator *o);

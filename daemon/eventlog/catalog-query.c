@@ -273,11 +273,6 @@ int catalog_stats(Catalog *c, const char *correlation_id, CatalogStats *ret)
 	return 0;
 }
 
-void catalog_interrupt(Catalog *c)
-{
-	sqlite3_interrupt(c->db);
-}
-
 /* The structure of the file. 1: there was something to report. */
 static int check_integrity(Catalog *c, Buf *report)
 {

@@ -98,8 +98,6 @@ static int errno_of(Catalog *c, int rc)
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
 		return -EBUSY;
-	case SQLITE_INTERRUPT:
-		return -EINTR;
 	case SQLITE_READONLY:
 		return -EROFS;
 	case SQLITE_TOOBIG:

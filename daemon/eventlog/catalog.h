@@ -4,7 +4,7 @@
  * It knows nothing of threads, of the log's files or of JSON-RPC. Rows are keyed by the seq of the
  * agent's AgentSpawned. "Applied up to S" means: every row says what the events up to S say.
  *
- * Errors of SQLite come as -ENOSPC, -ENOMEM, -EBUSY, -EINTR (catalog_interrupt()), -EBADMSG (the file
+ * Errors of SQLite come as -ENOSPC, -ENOMEM, -EBUSY, -EBADMSG (the file
  * is damaged: catalog_close(), catalog_set_aside(), and start anew) and else -EIO.
  *
  * Thread: the reader's (eventlog/reader); before that thread starts, main. */
@@ -99,8 +99,6 @@ int catalog_list(
 int catalog_live(Catalog *c, CatalogOnRow on_row, void *userdata) _must_check_;
 /* Counts over ended agents and live ones alike. NULL: of all. */
 int catalog_stats(Catalog *c, const char *correlation_id, CatalogStats *ret) _must_check_;
-/* Makes the query that runs return -EINTR. Thread: any, while the catalog is open. */
-void catalog_interrupt(Catalog *c);
 
 /* Deletes ended agents all of whose events are older than `oldest_seq`: a slice of them, and how many
  * in *ret_n; to be called again while that is not 0. Outside of a transaction. */

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/fd.h"
 #include "common/log.h"
 #include "daemon/eventlog/crc32c.h"
 #include "daemon/eventlog/syncer.h"
