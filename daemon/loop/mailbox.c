@@ -9,6 +9,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
 struct Mailbox {
 	pthread_mutex_t lock;
 	MailboxItem *head;
@@ -88,15 +90,33 @@ MailboxItem *mailbox_take(Mailbox *m)
 	return items;
 }
 
+/* Rounded up: a wait that ends too early would only be made again. */
+static int ms_until(uint64_t deadline_us)
+{
+	uint64_t now = clock_monotonic_us();
+
+	return now >= deadline_us ? 0
+				  : (int)((deadline_us - now + USEC_PER_MSEC - 1) / USEC_PER_MSEC);
+}
+
 MailboxItem *mailbox_wait(Mailbox *m, int timeout_ms)
 {
 	struct pollfd p = { .fd = m->fd, .events = POLLIN };
 	MailboxItem *items = mailbox_take(m);
+	uint64_t deadline_us = 0;
 
 	if (items || timeout_ms == 0)
 		return items;
-	(void)poll(&p, 1, timeout_ms); /* an interrupted wait is an early one */
-	return mailbox_take(m);
+	if (timeout_ms > 0)
+		deadline_us = clock_monotonic_us() + (uint64_t)timeout_ms * USEC_PER_MSEC;
+	/* A wake-up may find nothing: its item was taken before its descriptor was written. */
+	do {
+		if (timeout_ms > 0)
+			timeout_ms = ms_until(deadline_us);
+		(void)poll(&p, 1, timeout_ms);
+		items = mailbox_take(m);
+	} while (!items && timeout_ms != 0);
+	return items;
 }
 
 size_t mailbox_deliver(Mailbox *m, void *receiver)

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "tests/lib/check-main.h"
@@ -122,6 +123,33 @@ START_TEST(test_wait_times_out)
 }
 END_TEST
 
+static bool waking;
+
+static void *wake_for_nothing(void *userdata)
+{
+	const uint64_t one = 1;
+
+	(void)userdata;
+	while (__atomic_load_n(&waking, __ATOMIC_RELAXED))
+		ck_assert_int_eq(write(mailbox_fd(mailbox), &one, sizeof(one)), sizeof(one));
+	return NULL;
+}
+
+/* The wake-up of an item that was taken between being posted and being announced is no reason to stop waiting. */
+START_TEST(test_wait_bears_late_wake_ups)
+{
+	const uint64_t begin = clock_monotonic_us();
+	pthread_t thread;
+
+	waking = true;
+	ck_assert_int_eq(pthread_create(&thread, NULL, wake_for_nothing, NULL), 0);
+	ck_assert_ptr_null(mailbox_wait(mailbox, 20));
+	ck_assert_uint_ge(clock_monotonic_us() - begin, 20 * USEC_PER_MSEC);
+	__atomic_store_n(&waking, false, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+}
+END_TEST
+
 static void *post_all(void *userdata)
 {
 	Message *own = userdata;
@@ -170,6 +198,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_one_wake_up);
 	tcase_add_test(tc, test_posted_while_delivered);
 	tcase_add_test(tc, test_wait_times_out);
+	tcase_add_test(tc, test_wait_bears_late_wake_ups);
 	tcase_add_test(tc, test_threads);
 	tcase_add_test(tc, test_free_null);
 	suite_add_tcase(s, tc);
