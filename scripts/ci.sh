@@ -44,19 +44,27 @@ step_gcc-release() { build_with gcc release; }
 step_clang-debug() { build_with clang debug; }
 step_clang-release() { build_with clang release; }
 
+# All tests of build directory $1, the client's included; what follows is led to meson by.
 run_tests() {
-    local dir=$1
+    local dir=$1 status=0 passed failed cli_passed cli_failed
     shift
     # Sanitizers are slow: the time limits of the tests, of Check and of meson all grow.
-    LIONGATE_TEST_SCALE=5 CK_TIMEOUT_MULTIPLIER=5 "$@" meson test -C "$dir" --no-rebuild --print-errorlogs \
-        --timeout-multiplier 5 --no-suite lint
+    export LIONGATE_TEST_SCALE=5 CK_TIMEOUT_MULTIPLIER=5
+    "$@" meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier 5 --no-suite lint |
+        tee "$logs/meson" || status=1
+    "$@" scripts/test_cli.sh "$dir" | tee "$logs/cli" || status=1
+    read -r passed failed < <(meson_results "$logs/meson")
+    read -r cli_passed cli_failed < <(last_result "$logs/cli" || echo 0 1)
+    echo "$((passed + cli_passed)) passed, $((failed + cli_failed)) failed"
+    return "$status"
 }
 
 step_asan() {
     local dir=build-ci/asan
     CC=clang build_in "$dir" -Dbuildtype=debug -Doptimization=1 -Db_lundef=false \
         -Db_sanitize=address,undefined || return 1
-    ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:detect_leaks=1 \
+    # Each daemon ends in order, so that the leak checker has its say.
+    LIONGATE_TEST_CLEAN=1 ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:detect_leaks=1 \
         UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 run_tests "$dir"
 }
 
@@ -70,13 +78,31 @@ step_tsan() {
     TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 run_tests "$dir" "${randomised[@]}"
 }
 
+# Runs tests of build directory $1 under valgrind; the rest are arguments of `meson test`.
+under_valgrind() {
+    local dir=$1 valgrind
+    shift
+    valgrind='valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite'
+    valgrind+=' --errors-for-leak-kinds=definite'
+    export LIONGATE_TEST_SCALE=20 CK_TIMEOUT_MULTIPLIER=20 LIONGATE_TEST_CLEAN=1
+    # What valgrind cannot run as the machine does carries the tag, and says why.
+    CK_EXCLUDE_TAGS=no-valgrind meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier 20 \
+        --suite unit --wrapper "$valgrind" || return 1
+    LIONGATE_TEST_WRAPPER=$valgrind meson test -C "$dir" --no-rebuild --print-errorlogs \
+        --timeout-multiplier 20 "$@"
+}
+
 step_valgrind() {
     local dir=build-ci/gcc-debug
     CC=gcc build_in "$dir" -Dbuildtype=debug || return 1
-    # Valgrind computes long doubles as doubles: tests that need them carry the tag.
-    LIONGATE_TEST_SCALE=20 CK_TIMEOUT_MULTIPLIER=20 CK_EXCLUDE_TAGS=long-double meson test -C "$dir" --no-rebuild --print-errorlogs \
-        --timeout-multiplier 20 --suite unit --no-suite no-valgrind \
-        --wrapper 'valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --track-fds=no'
+    under_valgrind "$dir" integration-spawn integration-life integration-errors integration-state
+}
+
+# Half an hour: for a release, not for every change.
+step_valgrind-all() {
+    local dir=build-ci/gcc-debug
+    CC=gcc build_in "$dir" -Dbuildtype=debug || return 1
+    under_valgrind "$dir" --suite integration
 }
 
 run_fuzzer() {

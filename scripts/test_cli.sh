@@ -620,15 +620,14 @@ test_demos() {
 }
 
 test_ephemeral() {
-    local before after
-    before=$(find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'liongate-??????' | sort)
+    local -x TMPDIR=$dir/tmp
+    mkdir "$TMPDIR"
     LIONGATED=$daemon run ephemeral 0 --ephemeral demo
     out_has 'Agents Completed: +1'
     LIONGATED=$daemon run 'ephemeral program' 7 spawn-agent --ephemeral --exit-code -- sh -c 'exit 7'
     LIONGATED=/bin/false run 'no daemon to start' 3 --ephemeral status
     err_has 'cannot start a private daemon'
-    after=$(find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'liongate-??????' | sort)
-    same 'nothing is left' "$after" "$before"
+    same 'nothing is left' "$(ls -A "$TMPDIR")" ''
 }
 
 test_completion() {

@@ -54,31 +54,30 @@ void member_list_collect(MemberList *l, pid_t root)
 			return;
 }
 
-/* A pidfd stays with its process; that it is the right one shows in the time of its start, read
- * after the pidfd was opened. */
+/* Read after a pidfd was opened, the time of its start shows that it is the right one. */
+static bool is_still(const ReaperProc *m)
+{
+	ReaperProc now;
+	return reaper_proc_stat(m->pid, &now) == 0 && now.start_time == m->start_time;
+}
+
+/* A pidfd stays with its process. Some sandboxes have none: there only the look before tells. */
 static bool signal_exactly(const ReaperProc *m, int signal)
 {
 	_cleanup_close_ int fd = pidfd_open(m->pid, 0);
-	if (fd < 0)
+	bool blind = fd < 0 && errno == ENOSYS;
+	if ((fd < 0 && !blind) || !is_still(m))
 		return false;
-
-	ReaperProc now;
-	if (reaper_proc_stat(m->pid, &now) < 0 || now.start_time != m->start_time)
-		return false;
-	return pidfd_send_signal(fd, signal, NULL, 0) == 0;
+	return blind ? kill(m->pid, signal) == 0 : pidfd_send_signal(fd, signal, NULL, 0) == 0;
 }
 
-void member_signal(const ReaperProc *m, bool direct, int signal)
+bool member_signal(const ReaperProc *m, bool direct, int signal)
 {
-	if (direct)
-		(void)kill(m->pid, signal);
-	else
-		(void)signal_exactly(m, signal);
+	return direct ? kill(m->pid, signal) == 0 : signal_exactly(m, signal);
 }
 
 void member_kill(const ReaperProc *m, bool direct)
 {
-	bool there = direct ? kill(m->pid, SIGKILL) == 0 : signal_exactly(m, SIGKILL);
-	if (there && m->pgrp > 1 && m->pgrp != getpgrp())
+	if (member_signal(m, direct, SIGKILL) && m->pgrp > 1 && m->pgrp != getpgrp())
 		(void)kill(-m->pgrp, SIGKILL);
 }

@@ -21,8 +21,8 @@ void member_list_done(MemberList *l);
 void member_list_collect(MemberList *l, pid_t root);
 
 /* Signals that very process, never a later one that has got its pid. `direct`: it is a child of
- * the caller's that was not waited for. */
-void member_signal(const ReaperProc *m, bool direct, int signal);
+ * the caller's that was not waited for. False: nobody got it. */
+bool member_signal(const ReaperProc *m, bool direct, int signal);
 /* SIGKILL, to its process group as well: that is one step for the kernel, which no fork slips
  * through. */
 void member_kill(const ReaperProc *m, bool direct);

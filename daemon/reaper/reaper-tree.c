@@ -241,9 +241,8 @@ static void terminate_below(ReaperTree *t, TreeJob *job, pid_t pid, MemberList *
 		TreeNode *n = note(t, job, p);
 		if (!n || n->terminated)
 			continue;
-		member_signal(p, i == 0, SIGTERM);
-		member_signal(p, i == 0, SIGCONT);
-		n->terminated = true;
+		n->terminated = member_signal(p, i == 0, SIGTERM);
+		(void)member_signal(p, i == 0, SIGCONT);
 	}
 }
 

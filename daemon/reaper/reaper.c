@@ -219,8 +219,11 @@ int reaper_fork(const char *state_dir, size_t n_lines, unsigned lock_timeout_ms,
 	pid_t pid = fork();
 	if (pid < 0)
 		return -errno;
-	if (pid == 0)
-		_exit(be_reaper(&h, home) < 0);
+	if (pid == 0) {
+		r = be_reaper(&h, home);
+		free(TAKE_PTR(home)); /* a leak checker looks here too */
+		_exit(r < 0);
+	}
 
 	close_fds(&h.alive_fds[1], 1);
 	r = await_reaper(h.alive_fds[0]);

@@ -20,7 +20,7 @@ N_ENDED = 12
 def run_check(state):
     """(exit status, what it printed)"""
     done = subprocess.run(
-        [harness.LIONGATED, "--no-config", "--state-dir", state, "--check"],
+        [*harness.DAEMON, "--no-config", "--state-dir", state, "--check"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

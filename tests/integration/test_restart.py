@@ -374,7 +374,7 @@ class Stopped(RestartCase):
 
 class Second(RestartCase):
     def run_other(self, socket, state):
-        command = [harness.LIONGATED, "--no-config", "--socket", socket, "--state-dir", state]
+        command = [*harness.DAEMON, "--no-config", "--socket", socket, "--state-dir", state]
         return subprocess.run(command, capture_output=True, timeout=TIMEOUT, check=False)
 
     def test_a_second_daemon_is_refused(self):

@@ -4,9 +4,9 @@ Knows nothing of the daemon but docs/protocol.md and its options. Nothing here s
 something: readiness comes by sd_notify, replies and events by the socket, ends by pidfds. Only what
 /proc alone can tell is polled, and only by eventually().
 
-Environment: LIONGATED (the daemon); LIONGATE_TEST_SCALE (factor on every time limit: sanitizers are slow);
-LIONGATE_TEST_CLEAN=1 (end every daemon by SIGTERM, so that a leak checker has its say); LIONGATE_TEST_KEEP=1
-(leave the directories).
+Environment: LIONGATED (the daemon); LIONGATE_TEST_WRAPPER (a command that runs it: `valgrind --quiet`);
+LIONGATE_TEST_SCALE (factor on every time limit: sanitizers are slow); LIONGATE_TEST_CLEAN=1 (end every daemon by
+SIGTERM, so that a leak checker has its say); LIONGATE_TEST_KEEP=1 (leave the directories).
 """
 
 import base64
@@ -15,6 +15,7 @@ import ctypes
 import json
 import os
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -28,11 +29,21 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LIONGATED = os.environ.get("LIONGATED", os.path.join(ROOT, "build", "daemon", "liongated"))
+DAEMON = [
+    *shlex.split(os.environ.get("LIONGATE_TEST_WRAPPER", "")),
+    os.environ.get("LIONGATED", os.path.join(ROOT, "build", "daemon", "liongated")),
+]
 SCALE = float(os.environ.get("LIONGATE_TEST_SCALE", "1"))
 TIMEOUT = 20.0 * SCALE
 CLEAN = bool(os.environ.get("LIONGATE_TEST_CLEAN"))
-SANITIZER = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "runtime error:")
+# What sanitizers and valgrind say of their findings.
+FINDINGS = (
+    "ERROR: AddressSanitizer",
+    "ERROR: LeakSanitizer",
+    "WARNING: ThreadSanitizer",
+    "runtime error:",
+    "==    at 0x",
+)
 PYTHON = sys.executable
 
 PARSE_ERROR = -32700
@@ -250,7 +261,7 @@ class Daemon:
 
     def command(self, *args):
         brief = ("--stop-grace=100ms", "--kill-grace=100ms") if CLEAN else ()
-        return [LIONGATED, "--no-config", "--socket", self.socket, "--state-dir", self.state, *brief, *args]
+        return [*DAEMON, "--no-config", "--socket", self.socket, "--state-dir", self.state, *brief, *args]
 
     def spawn(self, *args):
         """Starts it and waits for nothing."""
@@ -357,6 +368,14 @@ class Daemon:
         finally:
             self._clear()
 
+    def _check_findings(self):
+        if not os.path.exists(self.stderr_path):
+            return
+        with open(self.stderr_path, "r", encoding="utf-8", errors="replace") as f:
+            said = f.read()
+        places = [place for words in FINDINGS if (place := said.find(words)) >= 0]
+        assert not places, said[max(0, min(places) - 200) :][:8000]
+
     def _clear(self):
         died = self.process.poll() if self.process else None
         if self.process:
@@ -364,8 +383,7 @@ class Daemon:
         try:
             assert died is None, f"the daemon ended by itself with {died}\n{self.stderr()}"
             wait_no_orphans()
-            said = self.stderr()
-            assert not any(words in said for words in SANITIZER), said
+            self._check_findings()
         finally:
             if os.environ.get("LIONGATE_TEST_KEEP"):
                 print(f"kept {self.dir}", file=sys.stderr)

@@ -482,7 +482,7 @@ static TCase *wide_case(void)
 {
 	TCase *t = tcase_create("wide");
 
-	tcase_set_tags(t, "long-double");
+	tcase_set_tags(t, "no-valgrind");
 	tcase_add_test(t, greatest_number);
 	return t;
 }

@@ -324,27 +324,28 @@ START_TEST(runs_a_script_without_interpreter)
 }
 END_TEST
 
-/* Each tells when it is set up; none may be left when its job has been ended. */
+/* Each tells when it is set up; none may be left when its job has been ended. A grace of a minute is one that no
+ * tree may need: LONG_MS is over before it. */
 static const struct {
 	const char *script;
 	uint32_t grace_ms;
-	unsigned at_least_ms, at_most_ms;
+	unsigned at_least_ms;
 } trees[] = {
-	{ "echo ready; exec sleep 1000", 10000, 0, 2000 },
-	{ "sleep 1000 & sleep 1000 & echo ready; wait", 10000, 0, 2000 },
-	{ "trap '' TERM; echo ready; while :; do sleep 1; done", 300, 300, 3000 },
-	{ "trap '' TERM; echo ready; while :; do sleep 1; done", 0, 0, 2000 },
+	{ "echo ready; exec sleep 1000", 60000, 0 },
+	{ "sleep 1000 & sleep 1000 & echo ready; wait", 60000, 0 },
+	{ "trap '' TERM; echo ready; while :; do sleep 1; done", 300, 300 },
+	{ "trap '' TERM; echo ready; while :; do sleep 1; done", 0, 0 },
 	{ "(setsid sleep 1000 &); (setsid sh -c 'setsid sleep 1000 & exit' &);"
 	  "sleep 0.2; echo ready; exec sleep 1000",
-		5000, 0, 3000 },
+		60000, 0 },
 	{ "(setsid sh -c 'trap \"\" TERM; sleep 1000; sleep 1000' &); sleep 0.2; echo ready; exit "
 	  "0",
-		200, 200, 3000 },
-	{ "echo ready; kill -STOP $$", 10000, 0, 2000 },
-	{ "sh -c 'kill -STOP $$' & sleep 0.1; echo ready; wait", 10000, 0, 2000 },
+		200, 200 },
+	{ "echo ready; kill -STOP $$", 60000, 0 },
+	{ "sh -c 'kill -STOP $$' & sleep 0.1; echo ready; wait", 60000, 0 },
 	{ "trap 'trap \"\" TERM; (setsid sleep 1000 &)' TERM; echo ready; while :; do sleep 0.05; "
 	  "done",
-		300, 300, 4000 },
+		300, 300 },
 };
 
 START_TEST(ends_whole_trees)
@@ -359,7 +360,6 @@ START_TEST(ends_whole_trees)
 	assert_gone(&j, LONG_MS);
 	uint64_t took_ms = (clock_monotonic_us() - began_us) / 1000;
 	ck_assert_uint_ge(took_ms + 1, trees[_i].at_least_ms);
-	ck_assert_uint_le(took_ms, trees[_i].at_most_ms);
 	assert_no_children();
 }
 END_TEST
@@ -396,7 +396,7 @@ START_TEST(waits_with_the_rest_for_the_client)
 	run_for(800);
 	ck_assert(!j.gone);
 	reaper_job_end(j.handle, 1000);
-	assert_gone(&j, 2000);
+	assert_gone(&j, LONG_MS);
 }
 END_TEST
 
@@ -424,7 +424,7 @@ START_TEST(shorter_grace_counts)
 	reaper_job_end(j.handle, 100);
 	run_for(10);
 	reaper_job_end(j.handle, 60000);
-	assert_gone(&j, 3000);
+	assert_gone(&j, LONG_MS);
 }
 END_TEST
 
@@ -442,20 +442,20 @@ START_TEST(tells_whose_orphans_are_whose)
 	const char *clearing[] = { "sh", "-c",
 		"(env -i setsid sleep 1000 &); exec sleep 1000 >/dev/null 2>&1", NULL };
 	start_with(&stranger, &(Start){ .agent_id = AGENT_C }, clearing);
-	output_of(&stranger, 5000);
+	output_of(&stranger, LONG_MS);
 	run_for(1);
 	ck_assert(stranger.pid > 0 && !stranger.exited);
 
 	reaper_job_end(a.handle, 1000);
-	assert_gone(&a, 2000);
+	assert_gone(&a, LONG_MS);
 	run_for(600);
 	struct pollfd p = { .fd = b.pipe_fd };
 	ck_assert_int_eq(poll(&p, 1, 0), 0);
 	ck_assert(!b.exited);
 	reaper_job_end(b.handle, 1000);
-	assert_gone(&b, 2000);
+	assert_gone(&b, LONG_MS);
 	reaper_job_end(stranger.handle, 1000);
-	ck_assert(wait_for(&stranger.gone, 2000));
+	ck_assert(wait_for(&stranger.gone, LONG_MS));
 	assert_no_children();
 }
 END_TEST
@@ -506,7 +506,7 @@ START_TEST(forgotten_jobs_end_silently)
 	reaper_job_forget(j.handle);
 	run_for(100);
 	ck_assert(!j.exited && !j.gone);
-	output_of(&j, 2000);
+	output_of(&j, LONG_MS);
 	run_for(10);
 	ck_assert(!j.exited && !j.gone);
 }
@@ -564,7 +564,7 @@ START_TEST(lock_is_the_reapers_until_its_end)
 	reaper_client_free(TAKE_PTR(client));
 	ck_assert_int_eq(reaper_fork(dir.path, 1, 50, &other), -EBUSY);
 	kill(reaper.pid, SIGCONT);
-	ck_assert_int_eq(reaper_fork(dir.path, 2, 5000, &other), 0);
+	ck_assert_int_eq(reaper_fork(dir.path, 2, LONG_MS, &other), 0);
 	output_of(&j, 0);
 	reaper_stop(&other);
 	ck_assert_int_eq(other.pid, 0);
@@ -589,11 +589,11 @@ START_TEST(ends_the_jobs_of_one_line)
 	wait_ready(&b);
 
 	reaper_client_free(broken);
-	output_of(&a, 2000);
+	output_of(&a, LONG_MS);
 	run_for(50);
 	ck_assert(!b.exited);
 	reaper_job_end(b.handle, 0);
-	assert_gone(&b, 2000);
+	assert_gone(&b, LONG_MS);
 	reaper_client_free(second);
 	reaper_stop(&two);
 	temp_dir_done(&other_dir);
@@ -615,10 +615,10 @@ START_TEST(nothing_hangs_when_the_reaper_dies)
 	ck_assert(wait_for(&starting.failed, LONG_MS));
 	ck_assert(wait_for(&running.gone, LONG_MS));
 	ck_assert(WIFSIGNALED(running.status));
-	output_of(&running, 2000);
+	output_of(&running, LONG_MS);
 
 	struct pollfd p = { .fd = reaper.alive_fd, .events = POLLIN };
-	ck_assert_int_eq(poll(&p, 1, 2000), 1);
+	ck_assert_int_eq(poll(&p, 1, LONG_MS), 1);
 	const char *argv[] = { "true", NULL }, *envp[] = { NULL };
 	ReaperSpec spec = { .argv = argv, .envp = envp, .agent_id = AGENT_A };
 	ReaperHooks hooks = { 0 };
@@ -663,13 +663,26 @@ START_TEST(no_program_outlives_a_killed_daemon)
 	wait_ready(&j);
 	kill(daemon_pid, SIGKILL);
 	waitpid(daemon_pid, NULL, 0);
-	output_of(&j, 5000);
+	output_of(&j, LONG_MS);
 	Reaper next;
-	ck_assert_int_eq(reaper_fork(other_dir.path, 1, 5000, &next), 0);
+	ck_assert_int_eq(reaper_fork(other_dir.path, 1, LONG_MS, &next), 0);
 	reaper_stop(&next);
 	temp_dir_done(&other_dir);
 }
 END_TEST
+
+/* Valgrind makes a fork() of clone(CLONE_VM | CLONE_VFORK), so that what keeps a program from starting is told to
+ * nobody; and it needs more memory and descriptors than these limits leave it. */
+static TCase *native_case(void)
+{
+	TCase *t = tcase_create("native");
+	tcase_set_tags(t, "no-valgrind");
+	tcase_set_timeout(t, 60);
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, says_what_could_not_be_started);
+	tcase_add_test(t, sets_limits);
+	return t;
+}
 
 Suite *test_suite(void)
 {
@@ -678,10 +691,8 @@ Suite *test_suite(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, runs_to_its_end);
-	tcase_add_test(t, says_what_could_not_be_started);
 	tcase_add_test(t, gives_a_clean_start);
 	tcase_add_test(t, enters_the_directory);
-	tcase_add_test(t, sets_limits);
 	tcase_add_test(t, runs_a_script_without_interpreter);
 	tcase_add_loop_test(t, ends_whole_trees, 0, ARRAY_SIZE(trees));
 	tcase_add_loop_test(t, ends_fork_loops, 0, ARRAY_SIZE(loops));
@@ -699,5 +710,6 @@ Suite *test_suite(void)
 	tcase_add_test(t, nothing_hangs_when_the_reaper_dies);
 	tcase_add_test(t, no_program_outlives_a_killed_daemon);
 	suite_add_tcase(s, t);
+	suite_add_tcase(s, native_case());
 	return s;
 }
