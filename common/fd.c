@@ -8,28 +8,18 @@
 
 #define FILE_READ_BYTES 4096
 
-static int set_flag(int fd, int get, int set, int flag, bool on)
+int fd_set_nonblocking(int fd, bool nonblocking)
 {
-	int flags = fcntl(fd, get);
+	int flags = fcntl(fd, F_GETFL);
 
 	if (flags < 0)
 		return -errno;
 
-	int wanted = on ? flags | flag : flags & ~flag;
+	int wanted = nonblocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
 
-	if (wanted != flags && fcntl(fd, set, wanted) < 0)
+	if (wanted != flags && fcntl(fd, F_SETFL, wanted) < 0)
 		return -errno;
 	return 0;
-}
-
-int fd_set_nonblocking(int fd, bool nonblocking)
-{
-	return set_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, nonblocking);
-}
-
-int fd_set_cloexec(int fd, bool cloexec)
-{
-	return set_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC, cloexec);
 }
 
 int fd_write_all(int fd, const void *bytes, size_t n)

@@ -12,7 +12,6 @@
 #include "common/buf.h"
 
 int fd_set_nonblocking(int fd, bool nonblocking) _must_check_;
-int fd_set_cloexec(int fd, bool cloexec) _must_check_;
 /* Writes all of it, or fails with -errno (a part may have been written by then). */
 int fd_write_all(int fd, const void *bytes, size_t n) _must_check_;
 /* Reads `n` bytes at `offset`; returns how many there were (less only at the end of the file), or -errno. */

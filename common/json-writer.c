@@ -433,22 +433,3 @@ void jw_key_raw(JsonWriter *w, const char *key, const char *text, size_t len)
 	jw_key(w, key);
 	jw_raw(w, text, len);
 }
-
-int jw_escape(Buf *b, const char *text, size_t len)
-{
-	if (len > PTRDIFF_MAX / 2)
-		return -EOVERFLOW;
-
-	int r = buf_reserve(b, len + SLACK);
-
-	if (r < 0)
-		return r;
-
-	char *out = b->data + b->len;
-
-	r = escape(b, &out, text, len);
-	if (r < 0)
-		return r;
-	b->len = (size_t)(out - b->data);
-	return 0;
-}

@@ -54,7 +54,5 @@ void jw_key_int(JsonWriter *w, const char *key, int64_t value);
 void jw_key_bool(JsonWriter *w, const char *key, bool value);
 void jw_key_raw(JsonWriter *w, const char *key, const char *text, size_t len);
 
-/* Appends `len` bytes of UTF-8 to `b`, escaped for the inside of a JSON string, without the quotes. */
-int jw_escape(Buf *b, const char *text, size_t len) _must_check_;
 /* Decimal digits of `value` to `out` (at least 20 bytes, no NUL); returns how many. */
 size_t jw_format_uint(char *out, uint64_t value);
