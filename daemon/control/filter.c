@@ -6,8 +6,12 @@
 #include "common/jsonx.h"
 #include "daemon/agent/spec-job.h"
 
-/* Answers that are remembered at most; then it begins anew. */
+/* Answers that are remembered at first, and at most; then it begins anew. */
+#define MEMORY_MIN (128U)
 #define MEMORY_MAX (64U * 1024)
+
+/* What the largest spec took is not kept above this. */
+#define SCRATCH_KEEP_BYTES (64U * 1024)
 
 static int read_types(Filter *f, json_object *types)
 {
@@ -162,18 +166,36 @@ static size_t slot(const FilterMemory *m, uint64_t seq)
 	return i;
 }
 
-static int remember(FilterMemory *m, uint64_t seq, bool answer)
+/* Room for one answer more: half of the table stays free. */
+static int make_room(FilterMemory *m)
 {
-	if (!m->agents) {
-		m->cap = 2UL * MEMORY_MAX;
-		m->agents = calloc(m->cap, sizeof(*m->agents));
-		if (!m->agents)
-			return -ENOMEM;
-	}
+	FilterMemory grown = { .cap = m->cap > 0 ? m->cap * 2 : 2UL * MEMORY_MIN };
+
+	if (m->n < m->cap / 2)
+		return 0;
 	if (m->n >= MEMORY_MAX) {
 		memset(m->agents, 0, m->cap * sizeof(*m->agents));
 		m->n = 0;
+		return 0;
 	}
+	grown.agents = calloc(grown.cap, sizeof(*grown.agents));
+	if (!grown.agents)
+		return -ENOMEM;
+	for (size_t i = 0; i < m->cap; i++)
+		if (m->agents[i] != 0)
+			grown.agents[slot(&grown, m->agents[i] >> 1)] = m->agents[i];
+	free(m->agents);
+	m->agents = grown.agents;
+	m->cap = grown.cap;
+	return 0;
+}
+
+static int remember(FilterMemory *m, uint64_t seq, bool answer)
+{
+	int r = make_room(m);
+
+	if (r < 0)
+		return r;
 	m->agents[slot(m, seq)] = seq << 1 | answer;
 	m->n++;
 	return 0;
@@ -191,10 +213,10 @@ static int ask(const Filter *f, FilterMemory *m, Reader *reader, const LogView *
 		if (known != 0)
 			return known & 1;
 	}
-	m->scratch.len = 0;
 	r = spec_read(reader, view, seq, &m->scratch);
 	if (r == 0)
 		r = jsonx_parse(m->scratch.data, m->scratch.len, &spec, &why);
+	buf_clear(&m->scratch, SCRATCH_KEEP_BYTES);
 	if (r < 0 && r != -ENOENT && r != -EBADMSG)
 		return r;
 	bool answer = r == 0 && wants_spec(f, spec);

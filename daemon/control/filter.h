@@ -22,7 +22,7 @@ typedef struct Filter {
 	size_t n_labels;
 } Filter;
 
-/* What the reader has found out about agents; kept as long as its client reads on. */
+/* What the reader has found out about agents; kept until its client has caught up. */
 typedef struct FilterMemory {
 	uint64_t *agents; /* open addressing; the lowest bit is the answer, the rest the seq */
 	size_t n, cap;

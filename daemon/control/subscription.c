@@ -343,6 +343,7 @@ static int announce_gap(Subscription *s)
 static int settle(Subscription *s)
 {
 	s->in_sync = true;
+	filter_memory_done(&s->memory);
 	if (s->owes_live && say_live(s) < 0)
 		return -ENOMEM;
 	if (s->until_idle && hub_is_idle(s->control->hub, s)) {
