@@ -93,7 +93,7 @@ void agent_call_wait(AgentCall *call, Agent *agent)
 		agent_add_waiter(agent, &call->waiter);
 }
 
-static void fail_not_found(AgentCall *call)
+void agent_call_not_found(AgentCall *call)
 {
 	_cleanup_rpc_error_ RpcError error = { 0 };
 
@@ -216,7 +216,7 @@ static void find_done(ReaderJob *job)
 	} else if (job->error < 0 && job->error != -ENOENT) {
 		fail_internal(call, job->error);
 	} else if (j->n == 0) {
-		fail_not_found(call);
+		agent_call_not_found(call);
 	} else if (j->n > 1) {
 		fail_ambiguous(call, j);
 	} else {
@@ -281,7 +281,7 @@ void agent_call_start(AgentCall *call)
 		return;
 	}
 	if (len > UUID_TEXT_LEN) {
-		fail_not_found(call);
+		agent_call_not_found(call);
 		return;
 	}
 	find(call, NULL, len);

@@ -41,3 +41,5 @@ void agent_call_wait(AgentCall *call, Agent *agent);
 /* Answer the call's request, and free the call. */
 void agent_call_reply(AgentCall *call, Buf *result, int error);
 void agent_call_error(AgentCall *call, const RpcError *error);
+/* There is none, or not any more: retention may take an agent between being found and being looked at. */
+void agent_call_not_found(AgentCall *call);

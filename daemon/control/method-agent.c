@@ -67,14 +67,10 @@ static void get_done(ReaderJob *job)
 	log_view_release(&j->view);
 	if (j->agent)
 		j->agent->holds--;
-	if (job->error == -ENOENT) {
-		_cleanup_rpc_error_ RpcError error = { 0 };
-
-		control_not_found_error(&error, j->call->id);
-		agent_call_error(j->call, &error);
-	} else {
+	if (job->error == -ENOENT)
+		agent_call_not_found(j->call);
+	else
 		agent_call_reply(j->call, &j->result, job->error);
-	}
 	buf_done(&j->result);
 	free(j);
 }

@@ -236,6 +236,8 @@ static void output_done(ReaderJob *job)
 	log_view_release(&j->view);
 	if (job->error == -ENODATA)
 		fail_pruned(j);
+	else if (job->error == -ENOENT)
+		agent_call_not_found(j->call);
 	else
 		agent_call_reply(
 			j->call, &result, job->error < 0 ? job->error : write_result(j, &result));
