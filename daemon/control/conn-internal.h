@@ -46,7 +46,8 @@ struct Conn {
 	bool eof;           /* its read side has ended */
 	bool deaf;          /* it hears nothing any more: what would be written is dropped */
 	bool held;          /* the output is another thread's */
-	bool lines_wait;    /* in the line buffer, for is_full() to end */
+	bool lines_wait;    /* in the line buffer, for conn_is_full() to end */
+	bool unfinished;    /* the last line that was handed out, likewise */
 	bool hangup_is_set; /* in server->hangup */
 	uint32_t pending;
 	struct event read_event;
@@ -64,12 +65,6 @@ struct Conn {
 static inline size_t conn_out_waiting(const Conn *c)
 {
 	return c->out.len - c->out_sent;
-}
-
-/* There is enough to do for this client: nothing more is taken from it. */
-static inline bool conn_is_full(const Conn *c)
-{
-	return c->pending >= CONN_MAX_PENDING || conn_out_waiting(c) >= CONN_MAX_OUT_BYTES;
 }
 
 /* Adds the read event or removes it, as things stand. */

@@ -77,6 +77,10 @@ static void hand_out_lines(Conn *c)
 			c->lines_wait = true;
 			return;
 		}
+		if (c->unfinished) {
+			c->unfinished = !hooks->on_more(c, hooks->userdata);
+			continue;
+		}
 		r = line_buffer_next(&c->in, &line, &len);
 		if (r == 0)
 			return;
@@ -233,6 +237,16 @@ void conn_set_data(Conn *c, void *data)
 void *conn_data(const Conn *c)
 {
 	return c->data;
+}
+
+bool conn_is_full(const Conn *c)
+{
+	return c->pending >= CONN_MAX_PENDING || conn_out_waiting(c) >= CONN_MAX_OUT_BYTES;
+}
+
+void conn_set_unfinished(Conn *c)
+{
+	c->unfinished = true;
 }
 
 void conn_pending_add(Conn *c, uint32_t weight)

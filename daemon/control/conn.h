@@ -44,6 +44,9 @@ typedef struct ConnHooks {
 	/* A whole line, not NUL-terminated, lent. Also of a client that has gone since it sent
 	 * it. */
 	void (*on_line)(Conn *c, const char *line, size_t len, void *userdata);
+	/* Go on with the line that called conn_set_unfinished(): the connection is not full any
+	 * more. True: it is finished. NULL: nobody calls that. */
+	bool (*on_more)(Conn *c, void *userdata);
 	/* A line is longer than max_request_bytes: answer, then conn_close_after_flush(). */
 	void (*on_line_too_long)(Conn *c, void *userdata);
 	/* The client is gone for good: nothing that is said reaches it, though lines that it has
@@ -89,8 +92,13 @@ int conn_put_rest(Conn *c, const char *rest, size_t len) _must_check_;
 #define CONN_MAX_PENDING    16384U
 #define CONN_MAX_OUT_BYTES  (1024U * 1024)
 #define CONN_HARD_OUT_BYTES (256U * 1024 * 1024)
+bool conn_is_full(const Conn *c);
 void conn_pending_add(Conn *c, uint32_t weight);
 void conn_pending_drop(Conn *c, uint32_t weight);
+
+/* For on_line(): it asks for more than a full connection may have under way. No further line is
+ * handed out before on_more() has said that it is finished. */
+void conn_set_unfinished(Conn *c);
 
 /* `s` lives as long as the stream is set; NULL: no stream any more (`closed` is not called
  * then). While one is set, a half-closed connection stays open. */

@@ -45,6 +45,8 @@ struct RpcBatch {
 	uint32_t owed; /* answers that have to come before it is put out, likewise */
 	bool failed;   /* out of memory: there is a hole in it */
 	bool put_out;
+	json_object *members; /* one reference; NULL: all are begun */
+	uint32_t next;        /* of them, to be begun */
 	uint32_t n;
 	RpcBatchSlot slots[];
 };
@@ -83,9 +85,10 @@ static uint32_t weight_of(MethodId method, uint32_t id_len)
 	return weight;
 }
 
-int rpc_batch_new(Conn *c, uint32_t n, RpcBatch **ret)
+int rpc_batch_new(Conn *c, json_object *members, RpcBatch **ret)
 {
 	ConnRequests *all = conn_requests(c);
+	size_t n = json_object_array_length(members);
 	RpcBatch *b = calloc(1, sizeof(*b) + n * sizeof(b->slots[0]));
 
 	if (!all || !b) {
@@ -95,7 +98,8 @@ int rpc_batch_new(Conn *c, uint32_t n, RpcBatch **ret)
 	list_init(&b->held);
 	list_append(&all->batches, &b->node);
 	b->conn = c;
-	b->n = n;
+	b->members = json_object_get(members);
+	b->n = (uint32_t)n;
 	b->refs = b->owed = 1;
 	*ret = b;
 	return 0;
@@ -166,10 +170,34 @@ static void rpc_batch_count_down(RpcBatch *b)
 		rpc_batch_put_out(b);
 }
 
-void rpc_batch_begun(RpcBatch *b)
+/* All that will be begun is. */
+static void rpc_batch_begun(RpcBatch *b)
 {
+	json_object_put(TAKE_PTR(b->members));
 	rpc_batch_count_down(b);
 	rpc_batch_unref(b);
+}
+
+bool rpc_batch_next(RpcBatch *b, json_object **ret, uint32_t *ret_index)
+{
+	if (b->next == b->n) {
+		rpc_batch_begun(b);
+		return false;
+	}
+	*ret = json_object_array_get_idx(b->members, b->next);
+	*ret_index = b->next++;
+	return true;
+}
+
+RpcBatch *rpc_batch_unfinished(Conn *c)
+{
+	const ConnRequests *all = conn_data(c);
+	RpcBatch *found = NULL;
+
+	/* The newest. */
+	if (all && !list_empty(&all->batches))
+		found = container_of(all->batches.prev, RpcBatch, node);
+	return found && found->members ? found : NULL;
 }
 
 int request_new(const ReplyTo *to, MethodId method, Request **ret)
@@ -371,6 +399,8 @@ static void rpc_batch_conn_closed(RpcBatch *b)
 		list_remove(&req->node);
 		free(req);
 	}
+	if (b->members)
+		rpc_batch_begun(b);
 }
 
 static void call_on_gone(Request *req)

@@ -27,10 +27,15 @@ int request_new(const ReplyTo *to, MethodId method, Request **ret) _must_check_;
 /* An error where there is no Request. */
 void reply_error(const ReplyTo *to, const RpcError *error);
 
-/* For `n` answers at most. It is put out when those that are owed have come, but not before
- * rpc_batch_begun(), which says that all of its members were begun. -ENOMEM. */
-int rpc_batch_new(Conn *c, uint32_t n, RpcBatch **ret) _must_check_;
-void rpc_batch_begun(RpcBatch *b);
+/* The answers to these requests, which are referenced for as long as not all are begun. They are
+ * put out when those that are owed have come, but not before all were begun. -ENOMEM. */
+int rpc_batch_new(Conn *c, json_object *members, RpcBatch **ret) _must_check_;
+/* The next to be begun, lent (NULL is JSON's null). False: all are, and the batch is not the
+ * caller's any more. */
+bool rpc_batch_next(RpcBatch *b, json_object **ret, uint32_t *ret_index);
+/* The one of this connection of which not all members are begun. There is one at the most: no line is looked at
+ * before the one before it is done with. */
+RpcBatch *rpc_batch_unfinished(Conn *c);
 
 /* Nobody reads the answers any more: calls on_gone of those that have one. */
 void requests_conn_gone(Conn *c);

@@ -192,6 +192,25 @@ static void reply_to_line(Conn *c, const RpcError *e)
 	reply_error(&(ReplyTo){ .conn = c, .id = REPLY_NULL_ID, .id_len = REPLY_NULL_ID_LEN }, e);
 }
 
+/* As many of its members as the connection bears. False: there are more. */
+static bool begin_members(Rpc *r, Conn *c, RpcBatch *batch)
+{
+	json_object *member;
+	uint32_t index;
+
+	while (!conn_is_full(c)) {
+		if (!rpc_batch_next(batch, &member, &index))
+			return true;
+		handle_request(r, c, batch, index, member);
+	}
+	return false;
+}
+
+static bool on_more(Conn *c, void *userdata)
+{
+	return begin_members(userdata, c, rpc_batch_unfinished(c));
+}
+
 static void handle_batch(Rpc *r, Conn *c, json_object *members)
 {
 	_cleanup_rpc_error_ RpcError e = { 0 };
@@ -211,15 +230,14 @@ static void handle_batch(Rpc *r, Conn *c, json_object *members)
 		reply_to_line(c, &e);
 		return;
 	}
-	error = rpc_batch_new(c, (uint32_t)n, &batch);
+	error = rpc_batch_new(c, members, &batch);
 	if (error < 0) {
 		internal_error(&e, error);
 		reply_to_line(c, &e);
 		return;
 	}
-	for (uint32_t i = 0; i < n; i++)
-		handle_request(r, c, batch, i, json_object_array_get_idx(members, i));
-	rpc_batch_begun(batch);
+	if (!begin_members(r, c, batch))
+		conn_set_unfinished(c);
 }
 
 static bool is_white_space(const char *line, size_t len)
@@ -303,6 +321,7 @@ ConnHooks rpc_conn_hooks(Rpc *r)
 {
 	return (ConnHooks){
 		.on_line = on_line,
+		.on_more = on_more,
 		.on_line_too_long = on_line_too_long,
 		.on_gone = on_gone,
 		.on_closed = on_closed,

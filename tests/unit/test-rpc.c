@@ -486,6 +486,64 @@ START_TEST(batch_of_large_replies)
 }
 END_TEST
 
+/* Eight whose results may be large are begun at once: the rest of the batch, and what follows it, wait. */
+#define HEAVY_AT_ONCE 8U
+#define N_HEAVY       12U
+
+static void tell_heavy_batch(void)
+{
+	char text[1024] = "[";
+
+	rpc_set_max_batch(rpc, N_HEAVY);
+	for (unsigned i = 0; i < N_HEAVY; i++) {
+		size_t len = strlen(text);
+
+		snprintf(text + len, sizeof(text) - len,
+			"{\"jsonrpc\":\"2.0\",\"id\":%u,\"method\":\"events.read\"}%s", i,
+			i + 1 < N_HEAVY ? "," : "]\n");
+	}
+	tell(text);
+}
+
+START_TEST(batch_in_portions)
+{
+	tell_heavy_batch();
+	tell(CALL("\"next\"", "daemon.status") "\n");
+	ck_assert_int_eq(shutdown(client, SHUT_WR), 0);
+	turn();
+	for (unsigned i = 0; i < N_HEAVY; i++) {
+		unsigned begun = HEAVY_AT_ONCE + i;
+
+		ck_assert_uint_eq(n_waiting, begun < N_HEAVY ? begun : N_HEAVY);
+		if (n_waiting < N_HEAVY)
+			expect("");
+		answer(i, "{}");
+	}
+
+	const char *got = hear(), *batch = strstr(got, "[" REPLY("0", "{}") "," REPLY("1", "{}"));
+
+	ck_assert_ptr_nonnull(batch);
+	ck_assert_ptr_nonnull(strstr(batch, REPLY("11", "{}") "]\n"));
+	ck_assert_ptr_nonnull(strstr(got, REPLY("\"next\"", "{}") "\n"));
+	ck_assert_uint_eq(conn_server_count(server), 0);
+}
+END_TEST
+
+START_TEST(client_gone_in_the_middle_of_a_batch)
+{
+	tell_heavy_batch();
+	answer(0, "{}");
+	ck_assert_uint_eq(n_waiting, HEAVY_AT_ONCE + 1);
+	conn_server_free(server);
+	server = NULL;
+	for (unsigned i = 1; i < n_waiting; i++) {
+		ck_assert_ptr_null(request_conn(waiting[i]));
+		request_result(waiting[i], "{}", 2);
+	}
+	ck_assert_uint_eq(n_waiting, HEAVY_AT_ONCE + 1);
+}
+END_TEST
+
 START_TEST(client_gone)
 {
 	tell(WAIT("1", "a") "\n[" WAIT("2", "b") "," CALL("3", "events.subscribe") "," NOTE(
@@ -771,6 +829,8 @@ Suite *test_suite(void)
 	tcase_add_test(tc, batch_limits);
 	tcase_add_test(tc, batch_holds_subscription_back);
 	tcase_add_test(tc, batch_of_large_replies);
+	tcase_add_test(tc, batch_in_portions);
+	tcase_add_test(tc, client_gone_in_the_middle_of_a_batch);
 	tcase_add_test(tc, client_gone);
 	tcase_add_test(tc, told_that_the_client_has_gone);
 	tcase_add_test(tc, told_at_the_end);
