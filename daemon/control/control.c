@@ -7,6 +7,9 @@
 #include "daemon/control/hub.h"
 #include "daemon/control/log-stats.h"
 
+/* A larger one is freed at the end of the turn. */
+#define LATEST_KEEP_BYTES (64U * 1024)
+
 static const RpcMethod methods[_METHOD_MAX] = {
 	[METHOD_DAEMON_STATUS] = method_daemon_status,
 	[METHOD_AGENT_SPAWN] = method_agent_spawn,
@@ -66,6 +69,7 @@ void control_free(Control *c)
 	hub_free(c->hub);
 	stats_cache_free(c->stats);
 	rpc_free(c->rpc);
+	buf_done(&c->latest.text);
 	free(c);
 }
 
@@ -88,6 +92,7 @@ void control_batch(Control *c, const Batch *batch)
 
 bool control_end_turn(Control *c)
 {
+	buf_clear(&c->latest.text, LATEST_KEEP_BYTES);
 	return conn_server_flush(c->conns);
 }
 

@@ -11,6 +11,12 @@
 typedef struct Hub Hub;
 typedef struct StatsCache StatsCache;
 
+/* What was written of an agent in this turn: all who wait for it get the same. */
+typedef struct AgentText {
+	uint64_t seq, last_seq; /* whose, and of when */
+	Buf text;               /* empty: none was */
+} AgentText;
+
 typedef struct Control {
 	struct event_base *base;
 	const Config *config; /* lent */
@@ -22,6 +28,7 @@ typedef struct Control {
 	Hub *hub;
 	StatsCache *stats; /* the reader's */
 	ListNode calls;    /* AgentCalls that wait for something */
+	AgentText latest;
 	Uuid instance_id;
 	uint64_t started_us; /* monotonic */
 } Control;

@@ -98,17 +98,32 @@ static void get_later(AgentCall *call, Agent *a, uint64_t seq)
 	control_post(call->control, call->request, &j->job);
 }
 
+/* No agent changes without an event. */
+static int write_latest(AgentText *latest, const Agent *a)
+{
+	CatalogRow row;
+	int r;
+
+	if (latest->text.len > 0 && latest->seq == a->seq && latest->last_seq == a->last_seq)
+		return 0;
+	row = agent_row(a);
+	latest->seq = a->seq;
+	latest->last_seq = a->last_seq;
+	latest->text.len = 0;
+	r = write_view(&latest->text, &row, a->pid);
+	if (r < 0)
+		latest->text.len = 0;
+	return r;
+}
+
 static void answer_get(AgentCall *call, Agent *a, uint64_t seq)
 {
-	_cleanup_buf_ Buf result = { 0 };
-	CatalogRow row;
+	AgentText *latest = &call->control->latest;
 
-	if (!a || !a->spec) {
+	if (!a || !a->spec)
 		get_later(call, a, seq);
-		return;
-	}
-	row = agent_row(a);
-	agent_call_reply(call, &result, write_view(&result, &row, a->pid));
+	else
+		agent_call_reply(call, &latest->text, write_latest(latest, a));
 }
 
 void method_agent_get(Request *req, json_object *params, void *userdata)
