@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/jsonx.h"
 #include "common/log.h"
+#include "daemon/eventlog/scan.h"
 
 /* Rows that are written in one transaction while a whole catalog is made anew. */
 #define ENDED_AT_ONCE 2000
@@ -18,8 +19,9 @@ typedef struct Recovery {
 	size_t n_ended;
 	Buf numbers; /* Numbered: agents by the seq of their spawn */
 	bool recount;
-	uint64_t from_seq; /* where in the log to begin */
-	uint64_t seq;      /* the last event that was seen */
+	uint64_t from_seq;  /* where in the log to begin */
+	uint64_t first_seq; /* the first event that was seen; 0: none yet */
+	uint64_t seq;       /* the last event that was seen */
 	/* The event at hand, taken apart. */
 	const char *object;
 	size_t object_len;
@@ -28,9 +30,18 @@ typedef struct Recovery {
 
 /* ---- Agents by number ---- */
 
+/* How far a row says that its agent is. */
+typedef struct Progress {
+	AgentState state;
+	uint32_t attempt;
+	uint64_t started_us, chunks, bytes, last_seq, output_seq;
+	uint64_t chunk_seq; /* the last AgentPartialOutput that the log has; 0: none */
+} Progress;
+
 typedef struct Numbered {
 	uint64_t seq;
-	Agent *agent; /* NULL: it has ended */
+	Agent *agent;   /* NULL: it has ended */
+	Progress *said; /* by a row that is in doubt; NULL: none is, or not any more */
 } Numbered;
 
 static size_t n_numbered(const Recovery *r)
@@ -80,17 +91,153 @@ static Numbered *find_number(const Recovery *r, uint64_t seq)
 	return at < n_numbered(r) && numbered(r)[at].seq == seq ? &numbered(r)[at] : NULL;
 }
 
-/* ---- From the catalog ---- */
+/* ---- Rows in doubt ---- */
 
-/* After a power cut the log may have lost what the row says of a running agent: it is counted anew. */
-static void forget_progress(Agent *a)
+/* A running agent's row is written ahead of the sync, so a power cut may have taken the event that it knows as the last one.
+ * Until that event is met in the log the row is put by, and the agent counted anew. What retention took of it nobody can
+ * count: of that the row is believed. */
+
+static int doubt(Recovery *r, Numbered *n)
 {
+	Agent *a = n->agent;
+
+	n->said = malloc(sizeof(*n->said));
+	if (!n->said)
+		return -ENOMEM;
+	*n->said = (Progress){
+		.state = a->state,
+		.attempt = a->attempt,
+		.started_us = a->started_us,
+		.chunks = a->chunks,
+		.bytes = a->bytes,
+		.last_seq = a->last_seq,
+		.output_seq = a->output_seq,
+	};
 	a->state = AGENT_STATE_QUEUED;
 	a->attempt = 0;
 	a->chunks = a->bytes = 0;
 	a->started_us = a->output_seq = 0;
 	a->last_seq = a->seq;
+	if (a->seq < r->from_seq)
+		r->from_seq = a->seq;
+	return 0;
 }
+
+static void doubt_no_more(Numbered *n)
+{
+	free(n->said);
+	n->said = NULL;
+}
+
+static void believe(Numbered *n)
+{
+	Agent *a = n->agent;
+	const Progress *said = n->said;
+
+	a->state = said->state;
+	a->attempt = said->attempt;
+	a->started_us = said->started_us;
+	a->chunks = said->chunks;
+	a->bytes = said->bytes;
+	a->last_seq = said->last_seq;
+	a->output_seq = said->output_seq;
+	doubt_no_more(n);
+}
+
+/* How far it was when the log began, its AgentSpawned being gone. */
+static void believe_beginning(Numbered *n, uint64_t first_seq)
+{
+	Agent *a = n->agent;
+	const Progress *said = n->said;
+
+	if (said->output_seq > 0 && said->output_seq < first_seq) {
+		a->state = AGENT_STATE_RUNNING;
+		a->attempt = said->attempt;
+		a->started_us = said->started_us;
+		a->output_seq = said->output_seq;
+	} else if (said->attempt > 0) {
+		a->attempt = said->attempt - 1;
+	}
+}
+
+/* `seq` is the oldest event there is, of those that matter. */
+static void meet_log(Recovery *r, uint64_t seq)
+{
+	r->first_seq = seq;
+	for (size_t i = 0; i < n_numbered(r); i++) {
+		Numbered *n = &numbered(r)[i];
+
+		if (!n->said)
+			continue;
+		if (n->said->last_seq < seq)
+			believe(n);
+		else if (n->seq < seq)
+			believe_beginning(n, seq);
+	}
+}
+
+static int read_chunk_index(EventLog *log, uint64_t seq, uint64_t *ret)
+{
+	_cleanup_segment_ Segment *segment = NULL;
+	_cleanup_buf_ Buf line = { 0 };
+	_cleanup_json_ json_object *event = NULL;
+	LogView view = eventlog_view(log);
+	size_t at = segment_table_find(view.table, seq);
+	ScanEvent e = { .seq = seq };
+	JsonxError why;
+	size_t len;
+	const char *text;
+	int r = at < view.table->n ? segment_open_readonly(eventlog_dirfd(log),
+					     view.table->infos[at].base, &segment)
+				   : -ENOENT;
+
+	log_view_release(&view);
+	if (r < 0)
+		return r;
+	e.segment = segment;
+	r = segment_line_start(segment, seq - segment->base, &e.start);
+	if (r == 0 && segment_read_index(segment, seq - segment->base, &e.record, 1) != 1)
+		r = -EBADMSG;
+	if (r == 0)
+		r = scan_read_line(&e, &line);
+	if (r < 0)
+		return r;
+	text = line_event(line.data, line.len, &len);
+	r = jsonx_parse(text, len, &event, &why);
+	if (r == 0)
+		*ret = jsonx_get_uint(event, "index", 0);
+	return r;
+}
+
+/* The log is read, and the event that its row knows as the last one was not there. */
+static void settle_doubt(EventLog *log, Numbered *n, uint64_t first_seq)
+{
+	Agent *a = n->agent;
+	const Progress *said = n->said;
+	uint64_t index = 0;
+
+	/* Else all of it was counted. */
+	if (a && n->seq < first_seq) {
+		/* A chunk's index is never given twice. What was lost is among these, too, if there is nothing better. */
+		a->chunks = said->chunks;
+		if (said->chunk_seq > 0 && read_chunk_index(log, said->chunk_seq, &index) == 0)
+			a->chunks = index + 1;
+		if (a->bytes < said->bytes)
+			a->bytes = said->bytes;
+	}
+	doubt_no_more(n);
+}
+
+static void settle_doubts(Recovery *r, EventLog *log)
+{
+	if (r->first_seq == 0)
+		meet_log(r, eventlog_oldest_seq(log));
+	for (size_t i = 0; i < n_numbered(r); i++)
+		if (numbered(r)[i].said)
+			settle_doubt(log, &numbered(r)[i], r->first_seq);
+}
+
+/* ---- From the catalog ---- */
 
 static int on_live_row(const CatalogRow *row, void *userdata)
 {
@@ -119,12 +266,10 @@ static int on_live_row(const CatalogRow *row, void *userdata)
 	a->output_seq = row->output_seq;
 	a->in_catalog = true;
 	registry_accept(&r->registry, a);
-	if (r->recount) {
-		forget_progress(a);
-		if (a->seq < r->from_seq)
-			r->from_seq = a->seq;
-	}
 	error = add_number(r, a);
+	/* Its AgentSpawned was synced before there was a row. */
+	if (error == 0 && r->recount && a->last_seq > a->seq)
+		error = doubt(r, find_number(r, a->seq));
 	return error < 0 ? error : agent_set_spec(a, row->spec, row->spec_len);
 }
 
@@ -208,24 +353,41 @@ static int apply_ended(Recovery *r, Agent *a, const IndexRecord *record)
 	return ++r->n_ended >= ENDED_AT_ONCE ? flush_ended(r) : 0;
 }
 
-static int apply_to_agent(Recovery *r, Agent *a, const IndexRecord *record, uint64_t seq)
+static void apply_started(Recovery *r, Agent *a, json_object *event, uint64_t seq)
 {
+	if (!agent_move(a, AGENT_STATE_RUNNING))
+		return;
+	a->attempt = (uint32_t)jsonx_get_uint(event, "attempt", a->attempt + 1ULL);
+	a->started_us = r->time_us;
+	a->output_seq = seq;
+}
+
+static int apply_to_agent(
+	Recovery *r, Numbered *n, const IndexRecord *record, json_object *event, uint64_t seq)
+{
+	Agent *a = n->agent;
+
+	if (n->said && seq == n->said->last_seq) {
+		believe(n);
+		return 0;
+	}
 	a->last_seq = seq;
 	switch (record->type) {
 	case EVENT_TYPE_AGENT_PARTIAL_OUTPUT:
 		a->chunks++;
 		a->bytes += record->raw_bytes;
+		if (n->said) {
+			n->said->chunk_seq = seq;
+			a->state = AGENT_STATE_RUNNING;
+		}
 		break;
 	case EVENT_TYPE_AGENT_STARTED:
-		if (!agent_move(a, AGENT_STATE_RUNNING))
-			break;
-		a->attempt++;
-		a->started_us = r->time_us;
-		a->output_seq = seq;
+		apply_started(r, a, event, seq);
 		break;
 	case EVENT_TYPE_AGENT_RETRYING:
-		if (!agent_move(a, AGENT_STATE_QUEUED))
+		if (!n->said && !agent_move(a, AGENT_STATE_QUEUED))
 			log_warning("event %" PRIu64 " is out of place", seq);
+		a->state = AGENT_STATE_QUEUED;
 		break;
 	case EVENT_TYPE_AGENT_COMPLETED:
 	case EVENT_TYPE_AGENT_ERROR:
@@ -247,6 +409,8 @@ static int on_event(
 	int error;
 
 	r->seq = seq;
+	if (r->first_seq == 0)
+		meet_log(r, seq);
 	if (line) {
 		r->object = line_event(line, len, &r->object_len);
 		error = jsonx_parse(r->object, r->object_len, &event, &why);
@@ -265,7 +429,7 @@ static int on_event(
 	number = find_number(r, record->agent);
 	if (!number || !number->agent || seq <= number->agent->last_seq)
 		return 0;
-	return apply_to_agent(r, number->agent, record, seq);
+	return apply_to_agent(r, number, record, event, seq);
 }
 
 static int on_resolved_row(const CatalogRow *row, void *userdata)
@@ -343,6 +507,8 @@ static int recover(Recovery *r, EventLog *log)
 		error = -EUCLEAN;
 	if (error == 0)
 		error = eventlog_recover(log, r->from_seq, &hooks);
+	if (error == 0)
+		settle_doubts(r, log);
 	if (error == 0 && applied >= eventlog_end_seq(log))
 		error = -ESTALE;
 	if (error == 0 && r->seq > applied) {
@@ -364,6 +530,8 @@ static int try_once(const char *state_dir, EventLog *log, Recovery *r)
 		error = recover(r, log);
 	list_foreach_safe (node, &r->ended)
 		agent_free(container_of(node, Agent, ended));
+	for (size_t i = 0; i < n_numbered(r); i++)
+		doubt_no_more(&numbered(r)[i]);
 	buf_done(&r->numbers);
 	if (error == -EBUSY)
 		log_error("%s/catalog.db is locked by another program", state_dir);
