@@ -468,7 +468,9 @@ static int put_live(Recovery *r)
 
 		if (a->in_catalog)
 			row.spec_len = 0;
-		if (error == 0)
+		if (error == 0 && r->recount)
+			error = catalog_put_back(r->catalog, &row);
+		else if (error == 0)
 			error = catalog_put(r->catalog, &row);
 		a->in_catalog = true;
 	}
@@ -511,7 +513,8 @@ static int recover(Recovery *r, EventLog *log)
 		settle_doubts(r, log);
 	if (error == 0 && applied >= eventlog_end_seq(log))
 		error = -ESTALE;
-	if (error == 0 && r->seq > applied) {
+	/* After a power cut rows may have to be put back, though there is nothing new. */
+	if (error == 0 && (r->seq > applied || r->recount)) {
 		error = put_live(r);
 		if (error == -EBADMSG)
 			error = -EUCLEAN;

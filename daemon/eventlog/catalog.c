@@ -253,7 +253,7 @@ static int peek(Catalog *c, uint64_t seq, CatalogRow *ret)
 	return r < 0 ? r : found;
 }
 
-int catalog_put(Catalog *c, const CatalogRow *row)
+static int put(Catalog *c, const CatalogRow *row, bool back)
 {
 	CatalogRow was = { 0 };
 	int r;
@@ -267,12 +267,22 @@ int catalog_put(Catalog *c, const CatalogRow *row)
 		return fail(c, r);
 	if (r == 0 && row->spec_len == 0)
 		return -ENOENT;
-	if (r > 0 && row->last_seq < was.last_seq)
+	if (r > 0 && !back && row->last_seq < was.last_seq)
 		return 0;
 	if (r > 0)
 		count_out(c, was.state, was.chunks, was.bytes);
 	r = r > 0 ? update_row(c, row) : insert_row(c, row);
 	return r < 0 ? fail(c, r) : 0;
+}
+
+int catalog_put(Catalog *c, const CatalogRow *row)
+{
+	return put(c, row, false);
+}
+
+int catalog_put_back(Catalog *c, const CatalogRow *row)
+{
+	return put(c, row, true);
 }
 
 static int delete_slice(Catalog *c, uint64_t oldest_seq, uint64_t *ret_n)

@@ -78,6 +78,8 @@ int catalog_begin(Catalog *c) _must_check_;
 /* A row that knows of less than what is there (its last_seq is lower) changes nothing. -ENOENT: no
  * spec, and no such row; that alone does not roll back. */
 int catalog_put(Catalog *c, const CatalogRow *row) _must_check_;
+/* The same, also for a row that knows of less: a power cut took events that the one there had seen. */
+int catalog_put_back(Catalog *c, const CatalogRow *row) _must_check_;
 int catalog_commit(Catalog *c, uint64_t applied) _must_check_;
 void catalog_rollback(Catalog *c);
 /* Makes durable what is committed (a commit alone may be lost in a power cut): to be called before

@@ -129,6 +129,23 @@ class PowerCut(DaemonCase):
         self.up()
         self.goes_on(events[-16])
 
+    def test_a_row_that_is_ahead_is_put_right(self):
+        """Its AgentStarted is lost; the next daemon is killed while it is queued."""
+        first = self.client.spawn(options=slow_agent(), on_restart="rerun")
+        agent = self.client.spawn(options={"chunks": 1, "delay_ms": 3600000})
+        eventually(lambda: (self.row(agent) or (0,))[0] == 1, "its row says that it runs")
+        started = next(e for e in self.daemon.events_of(agent) if e["type"] == "AgentStarted")
+        self.power_cut(started["seq"])
+        self.up("--max-running=1")
+        self.assertEqual(self.client.call("agent.get", agent_id=agent)["state"], "queued")
+        self.daemon.kill()
+        self.up("--max-running=1")
+        self.assertEqual(self.client.call("agent.get", agent_id=agent)["state"], "queued")
+        self.client.call("agent.cancel", agent_id=first)
+        with self.daemon.client() as watcher:
+            watcher.call("events.subscribe", agents=[agent], after=0)
+            self.assertEqual(watcher.wait_event(lambda e: e["type"] == "AgentStarted")["attempt"], 1)
+
 
 if __name__ == "__main__":
     main()

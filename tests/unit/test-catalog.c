@@ -192,6 +192,30 @@ START_TEST(test_put_goes_forward_only)
 }
 END_TEST
 
+START_TEST(test_put_back)
+{
+	CatalogRow row = row_of(5);
+	CatalogStats stats;
+	Seen seen = { 0 };
+
+	row.state = AGENT_STATE_RUNNING;
+	row.last_seq = 9;
+	row.chunks = 3;
+	put(row);
+	row = row_of(5);
+	row.spec_len = 0;
+	ck_assert_int_eq(catalog_begin(catalog), 0);
+	ck_assert_int_eq(catalog_put_back(catalog, &row), 0);
+	ck_assert_int_eq(catalog_commit(catalog, 5), 0);
+	ck_assert_int_eq(catalog_get(catalog, 5, on_row, &seen), 0);
+	ck_assert_int_eq(seen.last.state, AGENT_STATE_QUEUED);
+	ck_assert_uint_eq(seen.last.last_seq, 5);
+	ck_assert_int_eq(catalog_stats(catalog, NULL, &stats), 0);
+	ck_assert_uint_eq(stats.chunks, 0);
+	assert_sound();
+}
+END_TEST
+
 START_TEST(test_transactions)
 {
 	CatalogRow row = ended_row_of(1, AGENT_STATE_COMPLETED, 4);
@@ -488,6 +512,7 @@ Suite *test_suite(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_round_trip);
 	tcase_add_test(tc, test_put_goes_forward_only);
+	tcase_add_test(tc, test_put_back);
 	tcase_add_test(tc, test_transactions);
 	tcase_add_test(tc, test_prefix);
 	tcase_add_test(tc, test_list);
