@@ -13,6 +13,9 @@ _Static_assert(AGENT_STATE_QUEUED == 0 && AGENT_STATE_RUNNING == 1 && AGENT_STAT
 		       AGENT_STATE_FAILED == 3 && AGENT_STATE_CANCELLED == 4,
 	"the catalog's file has these numbers");
 
+/* A commit waits for no disk. */
+#define CATALOG_PRAGMA_SYNCHRONOUS "PRAGMA synchronous = NORMAL;"
+
 typedef enum CatalogStatement {
 	CATALOG_BEGIN,
 	CATALOG_COMMIT,
@@ -63,6 +66,8 @@ int catalog_statement(Catalog *c, CatalogStatement which, sqlite3_stmt **ret) _m
 /* Steps once and resets: for statements that give no row. */
 int catalog_run(Catalog *c, sqlite3_stmt *s) _must_check_;
 int catalog_run_plain(Catalog *c, CatalogStatement which) _must_check_;
+/* For what is rare, and for what must not stay prepared. */
+int catalog_execute(Catalog *c, const char *sql) _must_check_;
 
 /* Binds one parameter after the other. Errors stick; catalog_bind_done() gives the first as -errno.
  * Texts are lent until the statement is reset. */

@@ -28,10 +28,9 @@
 #define STALE 1
 
 /* The WAL is long enough that pages written by many transactions are copied back once. */
-static const char pragmas[] = "PRAGMA journal_mode = WAL;"
-			      "PRAGMA synchronous = NORMAL;"
-			      "PRAGMA wal_autocheckpoint = 4000;"
-			      "PRAGMA journal_size_limit = 33554432;";
+static const char pragmas[] =
+	"PRAGMA journal_mode = WAL;" CATALOG_PRAGMA_SYNCHRONOUS "PRAGMA wal_autocheckpoint = 4000;"
+	"PRAGMA journal_size_limit = 33554432;";
 
 static const char pragmas_common[] = "PRAGMA cache_size = -512;"
 				     "PRAGMA mmap_size = 0;"
@@ -71,11 +70,6 @@ static int catalog_path(const char *state_dir, const char *suffix, char **ret)
 	return 0;
 }
 
-static int execute(Catalog *c, const char *sql)
-{
-	return catalog_error(c, sqlite3_exec(c->db, sql, NULL, NULL, NULL));
-}
-
 /* The first column of the first row. */
 static int query_int(Catalog *c, const char *sql, int64_t *ret)
 {
@@ -102,8 +96,8 @@ static int create_tables(Catalog *c, const Uuid *log_id)
 		return -ENOMEM;
 	}
 	/* A crash before the commit leaves an empty file, which is then filled. */
-	if ((r = execute(c, "BEGIN IMMEDIATE")) < 0 || (r = execute(c, schema)) < 0 ||
-		(r = execute(c, version)) < 0)
+	if ((r = catalog_execute(c, "BEGIN IMMEDIATE")) < 0 ||
+		(r = catalog_execute(c, schema)) < 0 || (r = catalog_execute(c, version)) < 0)
 		return r;
 
 	r = catalog_error(c, sqlite3_prepare_v2(c->db,
@@ -117,7 +111,7 @@ static int create_tables(Catalog *c, const Uuid *log_id)
 	if (r == 0)
 		r = catalog_run(c, s);
 	sqlite3_finalize(s);
-	return r < 0 ? r : execute(c, "COMMIT");
+	return r < 0 ? r : catalog_execute(c, "COMMIT");
 }
 
 /* STALE if it is another log's; `log_id` NULL: any will do. */
@@ -175,7 +169,7 @@ static int connect_to(Catalog *c, const char *path, int flags)
 		return catalog_error(c, rc);
 	(void)sqlite3_extended_result_codes(c->db, 1);
 	(void)sqlite3_busy_timeout(c->db, BUSY_TIMEOUT_MS);
-	return execute(c, pragmas_common);
+	return catalog_execute(c, pragmas_common);
 }
 
 /* SQLite gives the WAL and its shared memory the mode of the database. */
@@ -195,7 +189,7 @@ static int open_file(Catalog *c, const char *path, const Uuid *log_id)
 	int r;
 
 	if ((r = make_private(path)) < 0 || (r = connect_to(c, path, SQLITE_OPEN_READWRITE)) < 0 ||
-		(r = execute(c, pragmas)) < 0 ||
+		(r = catalog_execute(c, pragmas)) < 0 ||
 		(r = query_int(c, "PRAGMA user_version", &version)) < 0 ||
 		(r = query_int(c, "SELECT count(*) FROM sqlite_schema", &tables)) < 0)
 		return r;

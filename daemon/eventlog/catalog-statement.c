@@ -151,6 +151,11 @@ int catalog_run_plain(Catalog *c, CatalogStatement which)
 	return r < 0 ? r : catalog_run(c, s);
 }
 
+int catalog_execute(Catalog *c, const char *sql)
+{
+	return catalog_error(c, sqlite3_exec(c->db, sql, NULL, NULL, NULL));
+}
+
 CatalogBind catalog_bind(sqlite3_stmt *s)
 {
 	return (CatalogBind){ .statement = s, .next = 1, .rc = SQLITE_OK };

@@ -9,6 +9,21 @@
 #include "tests/lib/check-main.h"
 #include "tests/lib/temp-dir.h"
 
+/* Instead of libc's, also for SQLite: counts. */
+static unsigned n_syncs;
+
+int fdatasync(int fd)
+{
+	(void)fd;
+	n_syncs++;
+	return 0;
+}
+
+int fsync(int fd)
+{
+	return fdatasync(fd);
+}
+
 static TempDir dir;
 static Catalog *catalog;
 static const Uuid log_id = { { 0x10, 0x20 } };
@@ -213,6 +228,42 @@ START_TEST(test_put_back)
 	ck_assert_int_eq(catalog_stats(catalog, NULL, &stats), 0);
 	ck_assert_uint_eq(stats.chunks, 0);
 	assert_sound();
+}
+END_TEST
+
+static int query(sqlite3 *db, const char *sql)
+{
+	sqlite3_stmt *s;
+	int value;
+
+	ck_assert_int_eq(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_step(s), SQLITE_ROW);
+	value = sqlite3_column_int(s, 0);
+	ck_assert_int_eq(sqlite3_finalize(s), SQLITE_OK);
+	return value;
+}
+
+/* Who reads an old state holds nobody up; and there need be nothing new. */
+START_TEST(test_sync)
+{
+	sqlite3 *reader;
+
+	put(row_of(1));
+	ck_assert_int_eq(sqlite3_open(temp_dir_path(&dir, "catalog.db"), &reader), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_exec(reader, "BEGIN", NULL, NULL, NULL), SQLITE_OK);
+	ck_assert_int_eq(query(reader, "SELECT count(*) FROM agents"), 1);
+	put(row_of(2));
+	for (int i = 0; i < 3; i++) {
+		n_syncs = 0;
+		ck_assert_int_eq(catalog_sync(catalog), 0);
+		ck_assert_uint_gt(n_syncs, 0);
+	}
+	n_syncs = 0;
+	put(row_of(3));
+	ck_assert_uint_eq(n_syncs, 0);
+	ck_assert_int_eq(query(reader, "SELECT count(*) FROM agents"), 1);
+	ck_assert_int_eq(query(catalog->db, "PRAGMA user_version"), 1);
+	sqlite3_close(reader);
 }
 END_TEST
 
@@ -513,6 +564,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_round_trip);
 	tcase_add_test(tc, test_put_goes_forward_only);
 	tcase_add_test(tc, test_put_back);
+	tcase_add_test(tc, test_sync);
 	tcase_add_test(tc, test_transactions);
 	tcase_add_test(tc, test_prefix);
 	tcase_add_test(tc, test_list);
