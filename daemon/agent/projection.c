@@ -261,6 +261,52 @@ static void gather(Projection *p, RowsJob *j, size_t room, bool all)
 
 /* ---- Retention ---- */
 
+/* The catalog is synced, and only then is the log asked what may go: else rows would be lost in a power cut of which the log
+ * had the only other copy. A sync that fails leaves the segments where they are. */
+typedef struct SyncJob {
+	ReaderJob job;
+	Projection *projection;
+	uint64_t applied;
+} SyncJob;
+
+static void prune(Projection *p);
+
+static bool sync_run(ReaderJob *job, Reader *reader)
+{
+	job->error = catalog_sync(reader_catalog(reader));
+	return false;
+}
+
+static void sync_done(ReaderJob *job)
+{
+	SyncJob *j = container_of(job, SyncJob, job);
+	Projection *p = j->projection;
+
+	p->pruning = false;
+	if (job->error < 0) {
+		log_error("the catalog cannot be synced, so no segment is removed: %s",
+			strerror(-job->error));
+	} else {
+		p->durable = j->applied;
+		prune(p);
+	}
+	free(j);
+}
+
+static void post_sync(Projection *p)
+{
+	SyncJob *j = calloc(1, sizeof(*j));
+
+	if (!j)
+		return; /* tried again with the next event that is synced */
+	j->job.run = sync_run;
+	j->job.done = sync_done;
+	j->projection = p;
+	j->applied = p->applied;
+	p->pruning = true;
+	reader_post(p->reader, &j->job);
+}
+
 typedef struct PruneJob {
 	ReaderJob job;
 	Projection *projection;
@@ -269,27 +315,25 @@ typedef struct PruneJob {
 	uint64_t oldest_seq;
 } PruneJob;
 
+static void remove_file(int log_dirfd, uint64_t base, const char *suffix)
+{
+	char name[SEGMENT_NAME_LEN + 16];
+
+	segment_name(base, suffix, name);
+	if (unlinkat(log_dirfd, name, 0) < 0 && errno != ENOENT)
+		log_warning("%s cannot be removed: %s", name, strerror(errno));
+}
+
 static bool prune_run(ReaderJob *job, Reader *reader)
 {
 	PruneJob *j = container_of(job, PruneJob, job);
-	char name[SEGMENT_NAME_LEN + 16];
 	uint64_t deleted = 0;
-	int r = j->n > 0 ? catalog_sync(reader_catalog(reader)) : 0;
+	int r;
 
-	if (r < 0) {
-		/* Rows of which the log will be the only copy must not lose it. The next start finds the segments again. */
-		log_error(
-			"the catalog cannot be synced, so no segment is removed: %s", strerror(-r));
-		return false;
-	}
 	/* Oldest first: a crash in the middle leaves no hole. */
 	for (size_t i = 0; i < j->n; i++) {
-		segment_name(j->bases[i], ".ndjson", name);
-		if (unlinkat(reader_log_dirfd(reader), name, 0) < 0 && errno != ENOENT)
-			log_warning("%s cannot be removed: %s", name, strerror(errno));
-		segment_name(j->bases[i], ".idx", name);
-		if (unlinkat(reader_log_dirfd(reader), name, 0) < 0 && errno != ENOENT)
-			log_warning("%s cannot be removed: %s", name, strerror(errno));
+		remove_file(reader_log_dirfd(reader), j->bases[i], ".ndjson");
+		remove_file(reader_log_dirfd(reader), j->bases[i], ".idx");
 	}
 	j->n = 0;
 	r = catalog_prune(reader_catalog(reader), j->oldest_seq, &deleted);
@@ -301,21 +345,19 @@ static bool prune_run(ReaderJob *job, Reader *reader)
 static void prune_done(ReaderJob *job)
 {
 	PruneJob *j = container_of(job, PruneJob, job);
+	Projection *p = j->projection;
 
-	j->projection->pruning = false;
+	p->pruning = false;
 	free(j->bases);
 	free(j);
+	prune(p);
 }
 
-static void prune(Projection *p)
+/* Takes `bases`. */
+static void post_prune(Projection *p, uint64_t *bases, size_t n)
 {
-	PruneJob *j;
-	uint64_t *bases = NULL;
-	size_t n = 0;
+	PruneJob *j = calloc(1, sizeof(*j));
 
-	if (p->pruning || eventlog_prune(p->log, p->applied + 1, &bases, &n) < 0 || n == 0)
-		return;
-	j = calloc(1, sizeof(*j));
 	if (!j) {
 		free(bases); /* the files are found again by the next start */
 		return;
@@ -328,6 +370,19 @@ static void prune(Projection *p)
 	j->oldest_seq = eventlog_oldest_seq(p->log);
 	p->pruning = true;
 	reader_post(p->reader, &j->job);
+}
+
+static void prune(Projection *p)
+{
+	uint64_t *bases = NULL;
+	size_t n = 0;
+
+	if (p->pruning || eventlog_prune(p->log, p->durable + 1, &bases, &n) < 0)
+		return;
+	if (n > 0)
+		post_prune(p, bases, n);
+	else if (p->applied > p->durable && eventlog_prune_due(p->log))
+		post_sync(p);
 }
 
 /* `all`: also the counters of who runs. Retention takes nothing that the catalog does not know. */

@@ -20,6 +20,7 @@ typedef struct Projection {
 	size_t n_dirty, n_urgent;
 	bool failed; /* the last write */
 	uint64_t applied;
+	uint64_t durable; /* what was applied when the catalog was last synced */
 	bool in_flight;
 	bool pruning;
 } Projection;

@@ -1,5 +1,6 @@
 """What lies on disk is damaged, held by others, or too much: what that may cost, and what it may not."""
 
+import contextlib
 import glob
 import random
 import sqlite3
@@ -92,6 +93,26 @@ class Retention(DaemonCase):
         eventually(self.pruned_past(200), "the log is pruned beside a running agent")
         self.assertEqual(self.client.call("agent.get", agent_id=agent)["state"], "running")
         self.assertLess(self.client.call("daemon.status")["log"]["bytes"], 2 << 20)
+
+    def test_a_reader_of_the_catalog_holds_nothing_up(self):
+        """One that stays with an old state of it, as `liongated --check` does for a while."""
+        other = sqlite3.connect(os.path.join(self.daemon.state, "catalog.db"), isolation_level=None)
+        self.addCleanup(other.close)
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM agents").fetchone()
+        self.chatty()
+        for _ in range(3):
+            eventually(self.pruned_past(self.client.call("daemon.status")["log"]["newest_seq"]), "the log is pruned")
+        # Retention takes files out of the count first.
+        eventually(lambda: self.on_disk() < 2 * 262144, "the files go")
+        self.assertNotIn("catalog", self.daemon.stderr())
+
+    def on_disk(self):
+        total = 0
+        for path in self.daemon.log_files():
+            with contextlib.suppress(FileNotFoundError):
+                total += os.path.getsize(path)
+        return total
 
     def test_goes_on_after_the_catalog_was_busy(self):
         self.chatty()
