@@ -90,7 +90,7 @@ struct Backend {
 	 * Asked again, a shorter grace shortens it. */
 	void (*cancel)(BackendRun *run, uint32_t kill_grace_ms);
 	/* Takes no more intake until resume(): a pipe is not read, a timer is held. No event but DONE and ERROR
-	 * comes meanwhile. */
+	 * comes meanwhile (and START, where it has not come yet, just before those). */
 	void (*pause)(BackendRun *run);
 	void (*resume)(BackendRun *run);
 	/* Bytes for its standard input; `eof` closes it afterwards. Returns how many bytes are queued now, or

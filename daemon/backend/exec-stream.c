@@ -183,4 +183,6 @@ void exec_stream_bound(ExecStream *s)
 		n = 0;
 	s->bounded = true;
 	s->left = n > 0 ? (size_t)n : 0;
+	if (s->left == 0 && s->held.len == 0)
+		exec_stream_close(s);
 }

@@ -81,9 +81,18 @@ static void end_rest(ExecRun *r)
 	end_tree(r, r->kill_grace_ms < DRAIN_MS ? r->kill_grace_ms : DRAIN_MS);
 }
 
+static void emit_start(ExecRun *r)
+{
+	BackendEvent event = { .type = BACKEND_START, .pid = r->pid };
+	r->announced = true;
+	emit(r, &event);
+}
+
 static void finish(ExecRun *r)
 {
 	ExecVerdict verdict;
+	if (!r->announced) /* it was paused from before it started to its end */
+		emit_start(r);
 	exec_end_describe(&r->end, &r->options, &verdict);
 	r->finished = true;
 	(void)event_del(r->timer);
@@ -104,7 +113,7 @@ static void step(ExecRun *r)
 		finish(r);
 }
 
-/* Pausing is for a moment, but for a full disk; an agent must be able to end on that too. */
+/* Pausing is for a moment, but for a full disk; an agent must be able to end on that too, also with output in its pipes. */
 static void arm_paused_end(ExecRun *r)
 {
 	if (r->gone && r->paused && r->asked && !r->finished)
@@ -177,9 +186,7 @@ static void listen_streams(ExecRun *r, bool on)
 
 static void announce(ExecRun *r)
 {
-	BackendEvent event = { .type = BACKEND_START, .pid = r->pid };
-	r->announced = true;
-	emit(r, &event);
+	emit_start(r);
 	if (!r->paused)
 		listen_streams(r, true);
 }

@@ -663,7 +663,7 @@ START_TEST(pause_in_the_middle_of_a_read)
 }
 END_TEST
 
-START_TEST(cancel_ends_even_what_is_paused)
+START_TEST(what_is_paused_can_end)
 {
 	Agent a;
 	agent_shell(&a, "echo ready; sleep 0.1; seq 1000; exec sleep 1000", "", "");
@@ -674,6 +674,13 @@ START_TEST(cancel_ends_even_what_is_paused)
 	sleep_ms(500);
 	ck_assert(!a.ended);
 	assert_ended(&a, BACKEND_ERROR, AGENT_ERROR_CANCELLED, ",\"signal\":15");
+	agent_done(&a);
+
+	/* What has nothing in its pipes ends by itself, and has begun before. */
+	agent_new(&a, "{\"argv\":[\"true\"]}", "", 0);
+	call(call_start_paused, a.run);
+	assert_done(&a);
+	ck_assert(a.started);
 	agent_done(&a);
 }
 END_TEST
@@ -798,7 +805,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, cancel_delivers_the_last_words);
 	tcase_add_test(t, pause_holds_everything);
 	tcase_add_test(t, pause_in_the_middle_of_a_read);
-	tcase_add_test(t, cancel_ends_even_what_is_paused);
+	tcase_add_test(t, what_is_paused_can_end);
 	tcase_add_test(t, freeing_it_kills_it);
 	tcase_add_test(t, a_torrent_lets_others_live);
 	tcase_add_test(t, many_at_once);
