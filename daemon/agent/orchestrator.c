@@ -138,6 +138,8 @@ void orchestrator_stop_workers(Orchestrator *o)
 	for (unsigned i = 0; i < o->n_runners; i++)
 		runner_stop(o->runners[i]);
 	emitter_flush(&o->emitter);
+	list_foreach (node, &o->registry.by_seq)
+		container_of(node, Agent, by_seq)->run = NULL; /* the workers have freed them */
 }
 
 void orchestrator_free(Orchestrator *o)

@@ -38,8 +38,8 @@ typedef struct AgentCounts {
 typedef struct Orchestrator Orchestrator;
 
 int orchestrator_new(const OrchestratorStart *start, Orchestrator **ret) _must_check_;
-/* Ends the workers: what still runs is left without a last event, so do that only after a crash or orchestrator_stop(). Hands over what they
- * emitted. */
+/* Ends the workers, and hands over what they emitted. What still runs is left without a last event: so do that after
+ * on_all_ended, or when something is broken. */
 void orchestrator_stop_workers(Orchestrator *o);
 /* Bears NULL. */
 void orchestrator_free(Orchestrator *o);

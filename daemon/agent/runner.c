@@ -19,7 +19,8 @@ struct Runner {
 
 	/* The worker's. */
 	Emitter emitter;
-	ListNode runs;
+	ListNode runs; /* that have not ended */
+	ListNode done; /* that have: until main has them freed */
 	bool paused;
 	bool output_lost; /* some run is out_of_memory */
 
@@ -31,7 +32,7 @@ struct Runner {
 
 struct AgentRun {
 	MailboxItem item; /* start, and later free */
-	ListNode node;    /* in Runner.runs while it lives */
+	ListNode node;    /* in Runner.runs, and once it has ended in Runner.done */
 	Runner *runner;
 	BackendRun *backend_run;
 	void *owner;
@@ -289,6 +290,7 @@ static void on_end(AgentRun *run, const BackendEvent *e)
 
 	run->ended = true;
 	list_remove(&run->node);
+	list_append(&run->runner->done, &run->node);
 	free_timers(run);
 	if (run->out_of_memory)
 		e = &lost;
@@ -577,14 +579,20 @@ static void on_worker_turn(Worker *w, void *userdata)
 	emitter_flush(&r->emitter);
 }
 
+static void free_runs(ListNode *runs)
+{
+	while (!list_empty(runs))
+		agent_run_free(container_of(runs->next, AgentRun, node));
+}
+
 static void on_worker_stop(Worker *w, void *userdata)
 {
 	Runner *r = userdata;
 
 	(void)w;
 	emitter_flush(&r->emitter);
-	while (!list_empty(&r->runs))
-		agent_run_free(container_of(r->runs.next, AgentRun, node));
+	free_runs(&r->runs);
+	free_runs(&r->done);
 	reaper_client_free(r->reaper);
 	r->reaper = NULL;
 }
@@ -607,6 +615,7 @@ int runner_new(unsigned index, Committer *committer, Mailbox *main, int reaper_f
 	r->reaper_fd = TAKE_FD(fd);
 	r->wish_item.deliver = deliver_wish;
 	list_init(&r->runs);
+	list_init(&r->done);
 	emitter_init(&r->emitter, committer);
 	error = worker_new(index, &hooks, &r->worker);
 	if (error == 0)

@@ -41,7 +41,7 @@ int runner_new(unsigned index, Committer *committer, Mailbox *main, int reaper_f
 	Runner **ret) _must_check_;
 /* Joins the thread; what its agents were doing is not finished. Then frees. Bears NULL. */
 void runner_free(Runner *r);
-/* The emitter's last block is handed over and the thread ended, before the committer stops. */
+/* The emitter's last block is handed over, every AgentRun freed and the thread ended, before the committer stops. */
 void runner_stop(Runner *r);
 /* How many runs were started and not yet freed. */
 size_t runner_load(const Runner *r);
