@@ -11,15 +11,18 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "daemon/eventlog/crc32c.h"
+#include "daemon/eventlog/pending.h"
 #include "daemon/eventlog/syncer.h"
 
 /* A batch is closed when it gets this large: main and its subscribers should have something to do meanwhile. */
 #define BATCH_MAX_BYTES (1024U * 1024)
 #define BATCH_MAX_LINES 8192U
 
-/* Reserved ahead of the end of the segment and of its index, so that agents can still end on a full disk. */
-#define RESERVE_BYTES     (1024U * 1024)
-#define RESERVE_IDX_BYTES (256U * 1024)
+/* Reserved ahead of the end of the segment and of its index, so that agents can still end on a full disk. Less than
+ * RESERVE_LEAST_BYTES is not worth asking for. */
+#define RESERVE_BYTES       (1024U * 1024)
+#define RESERVE_IDX_BYTES   (256U * 1024)
+#define RESERVE_LEAST_BYTES 4096U
 
 /* By how much the ceiling of seq is raised: 16 million, at one fsync each. */
 #define CEILING_STEP (16ULL * 1024 * 1024)
@@ -32,12 +35,6 @@
 #define MAX_AROUND                                                                 \
 	(sizeof(PROTOCOL_EVENT_PREFIX) + sizeof(SEQ_KEY) + 20 + sizeof(TIME_KEY) + \
 		CLOCK_RFC3339_LEN + 4 + sizeof(PROTOCOL_EVENT_SUFFIX))
-
-/* A place in the blocks that wait to be committed. */
-typedef struct Position {
-	MailboxItem *block;
-	size_t offset;
-} Position;
 
 struct Committer {
 	CommitterStart start;
@@ -54,9 +51,9 @@ struct Committer {
 	uint64_t seq_ceiling;
 	uint64_t reserved_bytes; /* up to here in the segment there is room */
 	uint64_t reserved_idx_bytes;
-	MailboxItem *pending, **pending_tail; /* EventBlocks */
-	size_t pending_offset;                /* in the first of them */
-	Buf records;                          /* IndexRecords of the batch at hand */
+	Pending pending;
+	size_t batch_bytes; /* a batch has at most: less after one that could not be written */
+	Buf records;        /* IndexRecords of the batch at hand */
 	bool stopping;
 	MailboxItem stop_item;
 
@@ -159,26 +156,55 @@ static void on_synced(uint64_t seq, int error, void *userdata)
 	nudge_main(c);
 }
 
-/* Keeps room ahead. Only what a full disk says counts: a file system that cannot reserve is none. */
-static int reserve_ahead(Committer *c)
+static uint64_t idx_bytes(const Committer *c)
 {
-	uint64_t idx_bytes = (c->next_seq - c->segment->base) * sizeof(IndexRecord);
+	return (c->next_seq - c->segment->base) * sizeof(IndexRecord);
+}
 
-	if (c->bytes + RESERVE_BYTES / 2 > c->reserved_bytes) {
-		if (fallocate(c->segment->fd, FALLOC_FL_KEEP_SIZE, (off_t)c->bytes, RESERVE_BYTES) <
-				0 &&
-			(errno == ENOSPC || errno == EDQUOT || errno == EIO))
-			return -errno;
-		c->reserved_bytes = c->bytes + RESERVE_BYTES;
-	}
-	if (idx_bytes + RESERVE_IDX_BYTES / 2 > c->reserved_idx_bytes) {
-		if (fallocate(c->segment->idx_fd, FALLOC_FL_KEEP_SIZE, (off_t)idx_bytes,
-			    RESERVE_IDX_BYTES) < 0 &&
-			(errno == ENOSPC || errno == EDQUOT || errno == EIO))
-			return -errno;
-		c->reserved_idx_bytes = idx_bytes + RESERVE_IDX_BYTES;
-	}
+/* Only what a full disk says counts: a file system that cannot reserve is none. */
+static int reserve(int fd, uint64_t from, uint64_t bytes)
+{
+	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)bytes) < 0 &&
+		(errno == ENOSPC || errno == EDQUOT || errno == EIO))
+		return -errno;
 	return 0;
+}
+
+/* Room for `len` bytes more, and the reserve behind them. */
+static int top_up(int fd, uint64_t from, size_t len, uint64_t bytes, uint64_t *reserved)
+{
+	int r;
+
+	if (from + len + bytes / 2 <= *reserved)
+		return 0;
+	r = reserve(fd, from, len + bytes);
+	if (r == 0)
+		*reserved = from + len + bytes;
+	return r;
+}
+
+/* Before `len` bytes of lines and their records are written: what would eat the reserve up is not. */
+static int reserve_ahead(Committer *c, size_t len, size_t records_len)
+{
+	int r = top_up(c->segment->fd, c->bytes, len, RESERVE_BYTES, &c->reserved_bytes);
+
+	return r < 0 ? r
+		     : top_up(c->segment->idx_fd, idx_bytes(c), records_len, RESERVE_IDX_BYTES,
+			       &c->reserved_idx_bytes);
+}
+
+static uint64_t reserve_some(int fd, uint64_t from, uint64_t bytes)
+{
+	while (bytes >= RESERVE_LEAST_BYTES && reserve(fd, from, bytes) < 0)
+		bytes /= 2;
+	return bytes >= RESERVE_LEAST_BYTES ? from + bytes : from;
+}
+
+/* The reserve was given back: taken again at once, before others have it, as far as there is any. */
+static void reserve_again(Committer *c)
+{
+	c->reserved_idx_bytes = reserve_some(c->segment->idx_fd, idx_bytes(c), RESERVE_IDX_BYTES);
+	c->reserved_bytes = reserve_some(c->segment->fd, c->bytes, RESERVE_BYTES);
 }
 
 static int rotate(Committer *c)
@@ -191,8 +217,7 @@ static int rotate(Committer *c)
 		return r;
 	/* Gives back what was reserved; a failure costs disk, nothing else. */
 	if (ftruncate(old->fd, (off_t)c->bytes) < 0 ||
-		ftruncate(old->idx_fd, (off_t)((c->next_seq - old->base) * sizeof(IndexRecord))) <
-			0)
+		ftruncate(old->idx_fd, (off_t)idx_bytes(c)) < 0)
 		log_warning("the sealed segment keeps its reserve: %s", strerror(errno));
 	if (c->syncer)
 		r = syncer_sealed(c->syncer, old);
@@ -203,7 +228,7 @@ static int rotate(Committer *c)
 	segment_unref(old);
 	c->segment = TAKE_PTR(next);
 	c->bytes = 0;
-	c->reserved_bytes = c->reserved_idx_bytes = 0;
+	reserve_again(c);
 	return 0;
 }
 
@@ -226,26 +251,6 @@ static char *format_line(
 	out = PUT_LITERAL(out, "\",");
 	out = put(out, body, body_len);
 	return PUT_LITERAL(out, "}" PROTOCOL_EVENT_SUFFIX);
-}
-
-static EventBlock *block_of(MailboxItem *item)
-{
-	return container_of(item, EventBlock, item);
-}
-
-static EventHead *head_at(const Position *p)
-{
-	return (EventHead *)(void *)((char *)p->block + p->offset);
-}
-
-/* To the next event; false: there is none. */
-static bool position_settle(Position *p)
-{
-	while (p->block && p->offset >= block_of(p->block)->len) {
-		p->block = p->block->next;
-		p->offset = sizeof(EventBlock);
-	}
-	return p->block;
 }
 
 static int add_line(Committer *c, Batch *b, Buf *data, const EventHead *head, const char *time)
@@ -291,36 +296,42 @@ static size_t estimate_bytes(const Committer *c)
 {
 	size_t bytes = 0;
 
-	for (MailboxItem *item = c->pending; item && bytes < BATCH_MAX_BYTES; item = item->next)
-		bytes += block_of(item)->len + block_of(item)->n * MAX_AROUND;
-	return bytes < BATCH_MAX_BYTES ? bytes : BATCH_MAX_BYTES + PROTOCOL_MAX_CHUNK_BYTES;
+	for (MailboxItem *item = c->pending.first; item && bytes < c->batch_bytes;
+		item = item->next) {
+		const EventBlock *block = container_of(item, EventBlock, item);
+
+		bytes += block->len + block->n * MAX_AROUND;
+	}
+	return bytes < c->batch_bytes ? bytes : c->batch_bytes;
 }
 
-/* Lays out the events from *p on, as far as the batch and the segment go. */
-static int fill_batch(Committer *c, Batch *b, Position *p)
+/* Lays out the events from *at on, as far as the batch and the segment go; `ends`: only those that go ahead. */
+static int fill_batch(Committer *c, Batch *b, PendingPosition *at, bool ends)
 {
 	uint64_t segment_bytes = atomic_load_explicit(&c->segment_bytes, memory_order_relaxed);
 	char time[CLOCK_RFC3339_LEN + 1];
+	const EventHead *head;
 	Buf data = { 0 };
 	int r;
 
 	clock_format_rfc3339(b->time_us, time);
 	buf_clear(&c->records, 1024 * 1024);
 	r = buf_reserve(&data, estimate_bytes(c));
-	while (r == 0 && position_settle(p) && b->n < BATCH_MAX_LINES &&
-		data.len < BATCH_MAX_BYTES) {
-		const EventHead *head = head_at(p);
-		uint64_t after = b->offset + data.len + head->body_len + MAX_AROUND;
+	while (r == 0 && (head = pending_at(at)) && b->n < BATCH_MAX_LINES) {
+		uint64_t after = data.len + head->body_len + MAX_AROUND;
 
-		if (head->meta.type != EVENT_TYPE_NONE) {
-			if (after > segment_bytes && b->offset + data.len > 0)
+		if (head->meta.type != EVENT_TYPE_NONE && (!ends || head->ahead)) {
+			if (b->n > 0 && after > c->batch_bytes)
+				break;
+			if (b->offset + after > segment_bytes && b->offset + data.len > 0)
 				break;
 			r = add_line(c, b, &data, head, time);
 			if (r < 0)
 				break;
 		}
-		b->charged_bytes += head->size;
-		p->offset += head->size;
+		if (!ends) /* the others are passed again */
+			b->charged_bytes += head->size;
+		pending_step(at);
 	}
 	b->data = buf_take(&data, &b->len);
 	return b->n > 0 ? 0 : r;
@@ -345,33 +356,19 @@ static int write_at(int fd, const char *bytes, size_t n, uint64_t offset)
 /* All of it, or (as far as anybody will ever see) nothing. */
 static int write_batch(Committer *c, const Batch *b)
 {
-	uint64_t idx_offset = (b->first_seq - c->segment->base) * sizeof(IndexRecord);
 	int r = write_at(c->segment->fd, b->data, b->len, b->offset);
 
 	if (r == 0)
-		r = write_at(c->segment->idx_fd, c->records.data, c->records.len, idx_offset);
+		r = write_at(c->segment->idx_fd, c->records.data, c->records.len, idx_bytes(c));
 	if (r == 0 && c->start.durability == DURABILITY_FSYNC && fdatasync(c->segment->fd) < 0)
 		r = -errno;
-	if (r < 0)
-		c->reserved_bytes = c->reserved_idx_bytes = 0; /* they go with what is cut off */
-	if (r < 0 && (ftruncate(c->segment->fd, (off_t)b->offset) < 0 ||
-			     ftruncate(c->segment->idx_fd, (off_t)idx_offset) < 0))
+	if (r == 0)
+		return 0;
+	if (ftruncate(c->segment->fd, (off_t)b->offset) < 0 ||
+		ftruncate(c->segment->idx_fd, (off_t)idx_bytes(c)) < 0)
 		log_error("a batch that failed cannot be taken back: %s", strerror(errno));
+	reserve_again(c); /* it went with what was cut off */
 	return r;
-}
-
-/* Frees the blocks before `p`. */
-static void advance(Committer *c, const Position *p)
-{
-	while (c->pending && c->pending != p->block) {
-		EventBlock *done = block_of(c->pending);
-
-		c->pending = done->item.next;
-		free(done);
-	}
-	if (!c->pending)
-		c->pending_tail = &c->pending;
-	c->pending_offset = p->block ? p->offset : sizeof(EventBlock);
 }
 
 static int raise_ceiling(Committer *c)
@@ -404,19 +401,16 @@ static void publish(Committer *c, Batch *b)
 static int batch_new(Committer *c, Batch **ret)
 {
 	Batch *b = calloc(1, sizeof(*b));
-	size_t n = 0;
 
 	if (!b)
 		return -ENOMEM;
-	for (MailboxItem *item = c->pending; item && n < BATCH_MAX_LINES; item = item->next)
-		n += block_of(item)->n;
 	b->item.deliver = deliver_batch;
 	b->log = c;
 	b->first_seq = c->next_seq;
 	b->time_us = clock_realtime_us();
 	b->offset = c->bytes;
 	b->segment = segment_ref(c->segment);
-	b->entries = malloc((n < BATCH_MAX_LINES ? n : BATCH_MAX_LINES) * sizeof(*b->entries));
+	b->entries = malloc(pending_count(&c->pending, BATCH_MAX_LINES) * sizeof(*b->entries));
 	if (!b->entries) {
 		batch_free(b);
 		return -ENOMEM;
@@ -425,10 +419,19 @@ static int batch_new(Committer *c, Batch **ret)
 	return 0;
 }
 
-/* One batch, or one step towards it. */
-static int commit_one(Committer *c)
+/* What could not be written may fit in smaller pieces. False: it is a single line. */
+static bool try_less(Committer *c, const Batch *b)
 {
-	Position p = { .block = c->pending, .offset = c->pending_offset };
+	if (b->n <= 1)
+		return false;
+	c->batch_bytes = b->len / 8;
+	return true;
+}
+
+/* One batch, or one step towards it. `ends`: only what goes ahead, into the reserve. */
+static int commit_one(Committer *c, bool ends)
+{
+	PendingPosition at = pending_start(&c->pending);
 	Batch *b = NULL;
 	int r = raise_ceiling(c);
 
@@ -436,34 +439,41 @@ static int commit_one(Committer *c)
 		r = batch_new(c, &b);
 	if (r != 0)
 		return r;
-	r = fill_batch(c, b, &p);
+	r = fill_batch(c, b, &at, ends);
+	if (r == 0 && b->n > 0 && !ends)
+		r = reserve_ahead(c, b->len, c->records.len);
 	if (r == 0 && b->n > 0)
 		r = write_batch(c, b);
 	if (r < 0) {
+		r = try_less(c, b) ? 0 : r;
 		batch_free(b);
 		return r;
 	}
-	advance(c, &p);
+	if (ends)
+		pending_take_out(&c->pending, b->n);
+	else
+		pending_advance(&c->pending, &at);
 	if (b->n > 0) {
+		c->batch_bytes =
+			c->batch_bytes < BATCH_MAX_BYTES / 2 ? c->batch_bytes * 2 : BATCH_MAX_BYTES;
 		publish(c, b);
 		return 0;
 	}
-	/* Nothing but what was rejected before; or the next line needs a segment of its own. */
+	/* Nothing but what was taken out before; or the next line needs a segment of its own. */
 	if (committer_release(c, b->charged_bytes)) {
 		atomic_store(&c->drained, true);
 		nudge_main(c);
 	}
 	batch_free(b);
-	return c->pending ? rotate(c) : 0;
+	return ends || c->pending.first ? rotate(c) : 0;
 }
 
 /* What has not been accepted must not wait for a disk that may never come back. */
 static void reject_spawns(Committer *c, int error)
 {
-	Position p = { .block = c->pending, .offset = c->pending_offset };
+	PendingPosition at = pending_start(&c->pending);
 
-	for (; position_settle(&p); p.offset += head_at(&p)->size) {
-		EventHead *head = head_at(&p);
+	for (EventHead *head; (head = pending_at(&at)); pending_step(&at)) {
 		Rejected *rejected;
 
 		if (head->meta.type != EVENT_TYPE_AGENT_SPAWNED)
@@ -482,26 +492,39 @@ static void reject_spawns(Committer *c, int error)
 	}
 }
 
+/* The disk is full: into the reserve goes what ends agents. What does not fit waits with the others. */
+static void commit_ends(Committer *c)
+{
+	PendingRoom room = { .line_bytes = MAX_AROUND };
+	int r;
+
+	if (c->reserved_bytes > c->bytes)
+		room.bytes = c->reserved_bytes - c->bytes;
+	if (c->reserved_idx_bytes > idx_bytes(c))
+		room.lines = (c->reserved_idx_bytes - idx_bytes(c)) / sizeof(IndexRecord);
+	r = pending_choose_ends(&c->pending, room);
+	while (r >= 0 && c->pending.n_ahead > 0)
+		r = commit_one(c, true);
+}
+
 static void commit_pending(Committer *c)
 {
 	int r = 0;
 
-	while (c->pending && r >= 0)
-		r = commit_one(c);
+	while (c->pending.first && r >= 0)
+		r = commit_one(c, false);
 	if (r >= 0)
-		r = reserve_ahead(c);
-	if (r < 0)
+		r = reserve_ahead(c, 0, 0);
+	if (r < 0) {
 		reject_spawns(c, r);
+		commit_ends(c);
+	}
 	set_error(c, r < 0 ? r : 0);
 }
 
 static void deliver_block(MailboxItem *item, void *receiver)
 {
-	Committer *c = receiver;
-
-	item->next = NULL;
-	*c->pending_tail = item;
-	c->pending_tail = &item->next;
+	pending_add(&((Committer *)receiver)->pending, container_of(item, EventBlock, item));
 }
 
 static void deliver_stop(MailboxItem *item, void *receiver)
@@ -555,8 +578,8 @@ int committer_new(const CommitterStart *start, Committer **ret)
 	c->bytes = start->bytes;
 	c->next_seq = start->next_seq;
 	c->seq_ceiling = start->seq_ceiling;
-	c->pending_tail = &c->pending;
-	c->pending_offset = sizeof(EventBlock);
+	c->batch_bytes = BATCH_MAX_BYTES;
+	pending_init(&c->pending);
 	c->nudge_item.deliver = deliver_nudge;
 	c->stop_item.deliver = deliver_stop;
 	atomic_store(&c->segment_bytes, start->segment_bytes);
@@ -589,7 +612,7 @@ int committer_stop(Committer *c)
 		log_error("the log cannot be synced: %s", strerror(-r));
 		return r;
 	}
-	return error_now(c);
+	return pending_is_done(&c->pending) ? atomic_load(&c->sync_error) : atomic_load(&c->error);
 }
 
 void committer_free(Committer *c)
@@ -602,12 +625,7 @@ void committer_free(Committer *c)
 	/* What was posted after the end: nobody was shown any of it. */
 	if (c->mailbox)
 		mailbox_deliver(c->mailbox, c);
-	while (c->pending) {
-		EventBlock *block = block_of(c->pending);
-
-		c->pending = block->item.next;
-		free(block);
-	}
+	pending_done(&c->pending);
 	segment_unref(c->segment);
 	buf_done(&c->records);
 	mailbox_free(c->mailbox);

@@ -6,7 +6,8 @@
  * nobody until it is two segments behind.
  *
  * When the disk is full or fails: AgentSpawned events that are not written yet are rejected, the others wait; main is
- * told (on_state), and again when it works. A megabyte is reserved ahead so that agents can still end.
+ * told (on_state), and again when it works. A megabyte is reserved ahead, which output may not use: ends go into it,
+ * ahead of what waits of other agents.
  *
  * Backpressure: bytes are charged when a block is handed over, and released when main is done with them. Above the high mark
  * committer_is_full() says so; main is told to wake who waits when they fall below the low one.

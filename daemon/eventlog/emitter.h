@@ -29,6 +29,7 @@ typedef struct EventHead {
 	EventMeta meta;
 	size_t body_len;
 	size_t size; /* of head, body and padding: where the next one begins */
+	bool ahead;  /* the committer's: see pending.h */
 } EventHead;
 
 void emitter_init(Emitter *e, Committer *c);

@@ -1,12 +1,25 @@
 #include "tests/lib/fault.h"
 
 #include <errno.h>
-#include <stddef.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
 
 void *__real_realloc(void *p, size_t n);
 void *__wrap_realloc(void *p, size_t n);
+int __real_fallocate64(int fd, int mode, off_t offset, off_t len);
+int __wrap_fallocate64(int fd, int mode, off_t offset, off_t len);
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
 
 static int left = -1;
+static atomic_size_t room = SIZE_MAX;
+static atomic_int fdatasync_left, fdatasync_failed;
+static atomic_bool believed;
+
+/* Of the file of which the last sync failed. One thread syncs. */
+static struct stat unsynced;
 
 void fault_realloc_after(int n)
 {
@@ -22,4 +35,58 @@ void *__wrap_realloc(void *p, size_t n)
 	if (left > 0)
 		left--;
 	return __real_realloc(p, n);
+}
+
+void fault_fallocate_above(size_t bytes)
+{
+	atomic_store(&room, bytes);
+}
+
+int __wrap_fallocate64(int fd, int mode, off_t offset, off_t len)
+{
+	if ((size_t)len <= atomic_load(&room))
+		return __real_fallocate64(fd, mode, offset, len);
+	errno = ENOSPC;
+	return -1;
+}
+
+void fault_fdatasync(int n)
+{
+	atomic_store(&fdatasync_left, n);
+}
+
+int fault_fdatasync_failed(void)
+{
+	return atomic_load(&fdatasync_failed);
+}
+
+bool fault_fdatasync_believed(void)
+{
+	return atomic_load(&believed);
+}
+
+static bool is_unsynced(const struct stat *st)
+{
+	return st->st_ino == unsynced.st_ino && st->st_mtim.tv_sec == unsynced.st_mtim.tv_sec &&
+	       st->st_mtim.tv_nsec == unsynced.st_mtim.tv_nsec;
+}
+
+int __wrap_fdatasync(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -1;
+	if (is_unsynced(&st))
+		atomic_store(&believed, true);
+	if (atomic_load(&fdatasync_left) <= 0) {
+		if (st.st_ino == unsynced.st_ino)
+			unsynced.st_ino = 0;
+		return __real_fdatasync(fd);
+	}
+	atomic_fetch_sub(&fdatasync_left, 1);
+	atomic_fetch_add(&fdatasync_failed, 1);
+	unsynced = st;
+	errno = EIO;
+	return -1;
 }

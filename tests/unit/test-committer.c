@@ -1,0 +1,254 @@
+#include "daemon/eventlog/committer.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "common/log.h"
+#include "tests/lib/check-main.h"
+#include "tests/lib/fault.h"
+#include "tests/lib/log-fixture.h"
+
+#define KIB 1024UL
+#define MIB (1024UL * KIB)
+
+/* A disk that is full, as the committer sees it: nothing can be reserved any more, or a write fails. */
+
+static LogFixture f;
+
+static struct {
+	uint64_t seq, chunks, bytes;
+} agents[4]; /* from 1 */
+
+static void setup(void)
+{
+	log_fixture_init(&f);
+	log_set_level(0);
+	f.options.segment_bytes = 64 * MIB;
+	memset(agents, 0, sizeof(agents));
+}
+
+static void teardown(void)
+{
+	fault_fallocate_above(SIZE_MAX);
+	log_fixture_done(&f);
+}
+
+static JsonWriter *begin(unsigned agent, EventType type)
+{
+	JsonWriter *w = emitter_begin(&f.emitter);
+	char id[] = "0f0f0f0f-0000-4000-8000-000000000000";
+
+	id[sizeof(id) - 2] = (char)('0' + agent);
+	jw_key_cstring(w, "type", protocol_event_name(type));
+	jw_key_cstring(w, "agent_id", id);
+	return w;
+}
+
+static void end(unsigned agent, EventMeta meta)
+{
+	meta.owner = &agents[agent];
+	meta.agent = agents[agent].seq;
+	ck_assert_int_eq(emitter_end(&f.emitter, &meta), 0);
+}
+
+static void say_spawned(unsigned agent)
+{
+	begin(agent, EVENT_TYPE_AGENT_SPAWNED);
+	end(agent, (EventMeta){ .type = EVENT_TYPE_AGENT_SPAWNED });
+}
+
+/* Accepted and started. */
+static void run_agent(unsigned agent)
+{
+	say_spawned(agent);
+	agents[agent].seq = eventlog_end_seq(f.log);
+	log_fixture_wait(&f, agents[agent].seq);
+	jw_key_uint(begin(agent, EVENT_TYPE_AGENT_STARTED), "attempt", 1);
+	end(agent, (EventMeta){ .type = EVENT_TYPE_AGENT_STARTED });
+	log_fixture_wait(&f, agents[agent].seq + 1);
+}
+
+static void say_chunk(unsigned agent, size_t len)
+{
+	JsonWriter *w = begin(agent, EVENT_TYPE_AGENT_PARTIAL_OUTPUT);
+	_cleanup_free_ char *text = malloc(len);
+
+	memset(text, 'x', len);
+	jw_key_uint(w, "index", agents[agent].chunks++);
+	jw_key(w, "chunk");
+	jw_string(w, text, len);
+	jw_key_cstring(w, "channel", "output");
+	agents[agent].bytes += len;
+	end(agent,
+		(EventMeta){ .type = EVENT_TYPE_AGENT_PARTIAL_OUTPUT, .raw_bytes = (uint32_t)len });
+}
+
+static void say_ended(unsigned agent)
+{
+	JsonWriter *w = begin(agent, EVENT_TYPE_AGENT_COMPLETED);
+
+	jw_key_uint(w, "chunks", agents[agent].chunks);
+	jw_key_uint(w, "bytes", agents[agent].bytes);
+	end(agent, (EventMeta){ .type = EVENT_TYPE_AGENT_COMPLETED });
+}
+
+static void say_stopping(void)
+{
+	EventMeta meta = { .type = EVENT_TYPE_DAEMON_STOPPING };
+
+	jw_key_cstring(emitter_begin(&f.emitter), "type", "DaemonStopping");
+	ck_assert_int_eq(emitter_end(&f.emitter, &meta), 0);
+}
+
+static void wait_state(int state)
+{
+	log_fixture_flush(&f);
+	while (f.state != state)
+		log_fixture_pump(&f);
+}
+
+static void assert_newest(const EventMeta *expected, size_t n)
+{
+	uint64_t seq = eventlog_end_seq(f.log) - n;
+
+	for (size_t i = 0; i < n; i++, seq++) {
+		size_t at;
+		const Batch *b = eventlog_hot_find(f.log, seq, &at);
+		const EventMeta *meta = &b->entries[seq - b->first_seq].meta;
+
+		ck_assert_int_eq(meta->type, expected[i].type);
+		ck_assert_uint_eq(meta->agent, expected[i].agent);
+	}
+}
+
+static bool newest_is(EventType type)
+{
+	uint64_t seq = eventlog_end_seq(f.log) - 1;
+	size_t at;
+	const Batch *b = eventlog_hot_find(f.log, seq, &at);
+
+	return b->entries[seq - b->first_seq].meta.type == type;
+}
+
+/* Two agents run, and more output of the first than the reserve has room for waits. */
+static void fill_disk(void)
+{
+	log_fixture_start(&f);
+	run_agent(1);
+	run_agent(2);
+	fault_fallocate_above(64 * KIB);
+	for (int i = 0; i < 300; i++)
+		say_chunk(1, 10 * KIB);
+	wait_state(-ENOSPC);
+}
+
+/* An end goes ahead of the output of others, with all that waits of its own agent; and all goes on in the end. */
+START_TEST(test_ends_go_ahead)
+{
+	const EventMeta expected[] = {
+		{ .type = EVENT_TYPE_AGENT_PARTIAL_OUTPUT, .agent = 3 },
+		{ .type = EVENT_TYPE_AGENT_PARTIAL_OUTPUT, .agent = 3 },
+		{ .type = EVENT_TYPE_AGENT_COMPLETED, .agent = 3 },
+		{ .type = EVENT_TYPE_DAEMON_STOPPING },
+	};
+
+	f.options.durability = _i == 0 ? DURABILITY_INTERVAL : DURABILITY_FSYNC;
+	fill_disk();
+	ck_assert_uint_eq(agents[2].seq, 3);
+	say_chunk(2, 100);
+	say_chunk(1, 100);
+	say_spawned(3);
+	say_chunk(2, 100);
+	say_ended(1); /* too much of it waits */
+	say_ended(2);
+	say_stopping();
+	log_fixture_flush(&f);
+	while (!newest_is(EVENT_TYPE_DAEMON_STOPPING))
+		log_fixture_pump(&f);
+	assert_newest(expected, ARRAY_SIZE(expected));
+	ck_assert_uint_lt(eventlog_end_seq(f.log), 200);
+	ck_assert_int_eq(f.state, -ENOSPC);
+	ck_assert_uint_eq(f.n_rejected, 1);
+
+	fault_fallocate_above(SIZE_MAX);
+	log_fixture_wait(&f, 4 + 300 + 1 + 1 + 4);
+	ck_assert(newest_is(EVENT_TYPE_AGENT_COMPLETED));
+	wait_state(0);
+	ck_assert(!committer_is_full(eventlog_committer(f.log)));
+	log_fixture_stop(&f);
+	log_fixture_assert_sound(&f);
+}
+END_TEST
+
+/* Output never takes the half of the reserve that is for ends. */
+START_TEST(test_output_leaves_the_reserve)
+{
+	fill_disk();
+	ck_assert_uint_gt(eventlog_bytes(f.log), 400 * KIB);
+	ck_assert_uint_lt(eventlog_bytes(f.log), 512 * KIB);
+	log_fixture_stop(&f);
+	ck_assert_uint_lt(f.lines.len, 512 * KIB);
+	log_fixture_assert_sound(&f);
+}
+END_TEST
+
+/* What is left of the reserve is taken along into a new segment. */
+START_TEST(test_ends_begin_a_segment)
+{
+	fill_disk();
+	f.options.segment_bytes = 64 * KIB;
+	eventlog_configure(f.log, &f.options);
+	say_ended(2);
+	log_fixture_flush(&f);
+	while (!newest_is(EVENT_TYPE_AGENT_COMPLETED))
+		log_fixture_pump(&f);
+	fault_fallocate_above(SIZE_MAX);
+	wait_state(0);
+	log_fixture_stop(&f);
+	log_fixture_assert_sound(&f);
+}
+END_TEST
+
+/* What fits is written, also when all of it together does not. */
+START_TEST(test_smaller_batches)
+{
+	struct rlimit limit, before;
+	uint64_t end_seq;
+
+	signal(SIGXFSZ, SIG_IGN);
+	log_fixture_start(&f);
+	run_agent(1);
+	end_seq = eventlog_end_seq(f.log);
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+	limit = before;
+	limit.rlim_cur = (rlim_t)f.lines.len + 20 * KIB;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	for (int i = 0; i < 300; i++)
+		say_chunk(1, KIB);
+	wait_state(-EFBIG);
+	ck_assert_uint_gt(eventlog_end_seq(f.log), end_seq + 15);
+	ck_assert_uint_lt(eventlog_end_seq(f.log), end_seq + 20);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+	log_fixture_wait(&f, end_seq + 299);
+	wait_state(0);
+	log_fixture_stop(&f);
+	log_fixture_assert_sound(&f);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *s = suite_create("committer");
+	TCase *tc = tcase_create("full disk");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
+	tcase_add_loop_test(tc, test_ends_go_ahead, 0, 2);
+	tcase_add_test(tc, test_output_leaves_the_reserve);
+	tcase_add_test(tc, test_ends_begin_a_segment);
+	tcase_add_test(tc, test_smaller_batches);
+	suite_add_tcase(s, tc);
+	return s;
+}
