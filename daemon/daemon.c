@@ -22,6 +22,11 @@
 /* Segments are looked at for their age this often. */
 #define PRUNE_S 60
 
+/* After the programs were killed: by then whoever is to end has said so, or never will. An agent that is paused with
+ * output in its pipes takes its time, unless it is to end at once. */
+#define LAST_WORDS_MS         6000
+#define LAST_WORDS_AT_ONCE_MS 1000
+
 static const int stop_signals[] = { SIGTERM, SIGINT };
 
 struct Daemon {
@@ -32,7 +37,7 @@ struct Daemon {
 	Mailbox *mailbox;
 	struct event *mail_event, *reaper_event;
 	struct event *signal_events[ARRAY_SIZE(stop_signals)], *reload_event;
-	struct event *grace_timer, *watchdog_timer, *prune_timer;
+	struct event *grace_timer, *last_words_timer, *watchdog_timer, *prune_timer;
 	struct timeval watchdog_interval;
 	EventLog *log;
 	Reader *reader;
@@ -41,6 +46,7 @@ struct Daemon {
 	Listener *listener;
 	Uuid instance_id;
 	bool stopping, finished;
+	bool last_words_over;
 	int error;
 };
 
@@ -164,6 +170,29 @@ static void say_status(const Daemon *d)
 		(unsigned long long)counts.queued, conn_server_count(d->control->conns));
 }
 
+static void on_last_words_over(evutil_socket_t fd, short what, void *userdata)
+{
+	Daemon *d = userdata;
+
+	(void)fd;
+	(void)what;
+	d->last_words_over = true;
+}
+
+static void end_all(Daemon *d, uint32_t kill_grace_ms)
+{
+	uint64_t ms =
+		kill_grace_ms > 0 ? (uint64_t)kill_grace_ms + LAST_WORDS_MS : LAST_WORDS_AT_ONCE_MS;
+	struct timeval last_words = {
+		.tv_sec = (time_t)(ms / 1000),
+		.tv_usec = (suseconds_t)(ms % 1000 * USEC_PER_MSEC),
+	};
+
+	orchestrator_end_all(d->orchestrator, kill_grace_ms);
+	if (evtimer_add(d->last_words_timer, &last_words) < 0)
+		d->last_words_over = true;
+}
+
 static void on_grace_over(evutil_socket_t fd, short what, void *userdata)
 {
 	Daemon *d = userdata;
@@ -171,7 +200,7 @@ static void on_grace_over(evutil_socket_t fd, short what, void *userdata)
 	(void)fd;
 	(void)what;
 	log_notice("the grace is over: what still runs is ended");
-	orchestrator_end_all(d->orchestrator, d->config->kill_grace_ms);
+	end_all(d, d->config->kill_grace_ms);
 }
 
 static void stop(Daemon *d, const char *reason)
@@ -183,7 +212,7 @@ static void stop(Daemon *d, const char *reason)
 
 	if (d->stopping) {
 		log_notice("%s again: what still runs is killed", reason);
-		orchestrator_end_all(d->orchestrator, 0);
+		end_all(d, 0);
 		return;
 	}
 	log_notice("stopping: %s", reason);
@@ -193,7 +222,7 @@ static void stop(Daemon *d, const char *reason)
 	if (orchestrator_drain(d->orchestrator, reason) < 0)
 		log_error("out of memory: DaemonStopping is not in the log");
 	if (evtimer_add(d->grace_timer, &grace) < 0)
-		orchestrator_end_all(d->orchestrator, d->config->kill_grace_ms);
+		end_all(d, d->config->kill_grace_ms);
 }
 
 static void on_stop_signal(evutil_socket_t signal, short what, void *userdata)
@@ -214,7 +243,7 @@ static void on_reaper_died(evutil_socket_t fd, short what, void *userdata)
 	d->error = -ECHILD;
 	if (!d->stopping)
 		stop(d, "the reaper has died");
-	orchestrator_end_all(d->orchestrator, 0);
+	end_all(d, 0);
 }
 
 static void plan_prune(Daemon *d)
@@ -327,10 +356,11 @@ static int make_events(Daemon *d)
 		event_new(d->base, d->reaper.alive_fd, EV_READ | EV_PERSIST, on_reaper_died, d);
 	d->reload_event = evsignal_new(d->base, SIGHUP, on_reload_signal, d);
 	d->grace_timer = evtimer_new(d->base, on_grace_over, d);
+	d->last_words_timer = evtimer_new(d->base, on_last_words_over, d);
 	d->watchdog_timer = evtimer_new(d->base, on_watchdog, d);
 	d->prune_timer = evtimer_new(d->base, on_prune, d);
 	if (!d->mail_event || !d->reaper_event || !d->reload_event || !d->grace_timer ||
-		!d->watchdog_timer || !d->prune_timer)
+		!d->last_words_timer || !d->watchdog_timer || !d->prune_timer)
 		return -ENOMEM;
 	for (size_t i = 0; i < ARRAY_SIZE(stop_signals); i++) {
 		d->signal_events[i] = evsignal_new(d->base, stop_signals[i], on_stop_signal, d);
@@ -524,6 +554,20 @@ static void wind_up(Daemon *d)
 	end_turn(d);
 }
 
+/* Last events that cannot be written are not waited for: the next start finds these agents and says `interrupted`. */
+static void give_up_if_due(Daemon *d)
+{
+	int error = eventlog_error(d->log);
+
+	if (d->finished || !d->last_words_over || error == 0)
+		return;
+	log_error("the log cannot be written (%s): the daemon ends without the last events of %llu "
+		  "agents",
+		strerror(-error), (unsigned long long)orchestrator_counts(d->orchestrator).running);
+	d->error = error;
+	d->finished = true;
+}
+
 int daemon_run(Daemon *d)
 {
 	bool more = false;
@@ -535,6 +579,7 @@ int daemon_run(Daemon *d)
 		if (event_base_loop(d->base, EVLOOP_ONCE | (more ? EVLOOP_NONBLOCK : 0)) < 0)
 			return -EIO;
 		more = end_turn(d);
+		give_up_if_due(d);
 	}
 	wind_up(d);
 	log_notice("stopped");
@@ -566,6 +611,7 @@ void daemon_free(Daemon *d)
 	free_event(d->reaper_event);
 	free_event(d->reload_event);
 	free_event(d->grace_timer);
+	free_event(d->last_words_timer);
 	free_event(d->watchdog_timer);
 	free_event(d->prune_timer);
 	for (size_t i = 0; i < ARRAY_SIZE(stop_signals); i++)

@@ -101,6 +101,7 @@ int main(int argc, char *argv[])
 
 	tame_malloc();
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a full disk, not a death */
 	umask(077);
 	journal_set_up();
 	r = config_options_parse(argc, argv, &options, &errors);
