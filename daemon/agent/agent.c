@@ -101,6 +101,10 @@ int agent_new(const Uuid *id, json_object *spec, uint32_t uid, Agent **ret)
 	a->priority = (int32_t)jsonx_get_int(spec, "priority", 0);
 	a->total_ms = jsonx_get_uint(timeouts, "total_ms", 0);
 	a->idle_ms = jsonx_get_uint(timeouts, "idle_ms", 0);
+	(void)jsonx_get_string(spec, "prompt", &a->prompt_bytes);
+	if (a->backend && a->backend->takes_input)
+		a->takes_input =
+			a->backend->takes_input(jsonx_get(spec, "options", json_type_object));
 	a->rerun = on_restart && strcmp(on_restart, "rerun") == 0;
 	a->queued_us = clock_monotonic_us();
 	heap_node_init(&a->queue_node);
@@ -127,6 +131,7 @@ void agent_free(Agent *a)
 	free(a->spec);
 	free(a->list_spec);
 	free(a->ending);
+	buf_done(&a->input);
 	free(a);
 }
 

@@ -9,6 +9,7 @@
 
 #include <json-c/json.h>
 
+#include "common/buf.h"
 #include "common/heap.h"
 #include "common/list.h"
 #include "daemon/agent/runner.h"
@@ -48,9 +49,11 @@ struct Agent {
 	char *list_spec; /* what agent.list needs of a spec that is not kept, JSON text; NULL: spec serves */
 	size_t list_spec_len;
 	uint64_t total_ms, idle_ms;
+	size_t prompt_bytes;
 	uint32_t uid;
 	int32_t priority;
-	bool rerun; /* on_restart */
+	bool rerun;       /* on_restart */
+	bool takes_input; /* once it runs, and until then into `input` */
 
 	/* How far it is. */
 	AgentState state;
@@ -69,6 +72,8 @@ struct Agent {
 	size_t ending_len;
 	Runner *runner; /* where `run` is */
 	AgentRun *run;  /* NULL: none */
+	Buf input;      /* what was sent to it while there is no run; of this daemon's life alone */
+	bool input_ended;
 
 	/* Who has it on a list. */
 	Group *group;        /* NULL: neither queued nor running */

@@ -21,6 +21,7 @@ struct Orchestrator {
 	Runner **runners;
 	unsigned n_runners;
 	AgentCounts counts; /* by state, as the log says it */
+	size_t input_bytes; /* Agent.input of all */
 	ListNode ended;     /* agents that wait for being forgotten, by their last event */
 	uint32_t waiting_for_spec;
 	bool stopping, all_ended_said;
@@ -65,6 +66,12 @@ static int say_error(Orchestrator *o, Agent *a, AgentErrorCode code, const char 
 	return end(o, a, (EventMeta){ .type = EVENT_TYPE_AGENT_ERROR, .code = (uint8_t)code });
 }
 
+static void drop_input(Orchestrator *o, Agent *a)
+{
+	o->input_bytes -= a->input.len;
+	buf_done(&a->input);
+}
+
 /* Ends an agent that no worker has. */
 static int end_here(Orchestrator *o, Agent *a, AgentErrorCode code, const char *message)
 {
@@ -73,6 +80,7 @@ static int end_here(Orchestrator *o, Agent *a, AgentErrorCode code, const char *
 	if (r < 0)
 		return r;
 	a->stop = code;
+	drop_input(o, a);
 	scheduler_leave(&o->scheduler, a);
 	return 0;
 }
@@ -301,6 +309,9 @@ static int make_run(Orchestrator *o, Agent *a, json_object *spec)
 		.agent_id = a->id,
 		.attempt = a->attempt + 1,
 		.options = jsonx_get(spec, "options", json_type_object),
+		.input = a->input.data,
+		.input_len = a->input.len,
+		.input_ended = a->input_ended,
 		.kill_grace_ms = o->config->kill_grace_ms,
 	};
 	AgentRunSpec run_spec = {
@@ -347,6 +358,7 @@ static void start_with(Orchestrator *o, Agent *a, const char *spec, size_t len)
 		cannot_start(o, a, r);
 		return;
 	}
+	drop_input(o, a);
 	a->runner = least_loaded(o);
 	runner_start(a->runner, a->run);
 }
@@ -395,13 +407,40 @@ int orchestrator_cancel(Orchestrator *o, Agent *a)
 	return end_here(o, a, AGENT_ERROR_CANCELLED, "it was cancelled before it started");
 }
 
+/* For one that does not run yet. Returns what Backend.send() would. */
+static ssize_t keep_input(Orchestrator *o, Agent *a, const char *bytes, size_t len, bool eof)
+{
+	size_t waiting = a->prompt_bytes + a->input.len;
+	int r;
+
+	if (!a->takes_input || a->input_ended || a->stop != AGENT_ERROR_NONE || !agent_is_live(a))
+		return -EPIPE;
+	if (o->stopping)
+		return -ECANCELED;
+	if (len > 0 && waiting + len > PROTOCOL_MAX_INPUT_BYTES)
+		return -ENOBUFS;
+	if (len > ORCHESTRATOR_MAX_INPUT_BYTES - o->input_bytes)
+		return -EDQUOT;
+	r = buf_append(&a->input, bytes, len);
+	if (r < 0)
+		return r;
+	o->input_bytes += len;
+	a->input_ended = eof;
+	return (ssize_t)(waiting + len);
+}
+
 int orchestrator_send(Orchestrator *o, Agent *a, const char *bytes, size_t len, bool eof,
 	RunnerOnSent on_sent, void *userdata)
 {
-	(void)o;
-	if (!a->run)
-		return -EPIPE;
-	return runner_send(a->runner, a->run, bytes, len, eof, on_sent, userdata);
+	ssize_t r;
+
+	if (a->run)
+		return runner_send(a->runner, a->run, bytes, len, eof, on_sent, userdata);
+	r = keep_input(o, a, bytes, len, eof);
+	if (r < 0)
+		return (int)r;
+	on_sent(r, userdata);
+	return 0;
 }
 
 /* ---- What the log says ---- */

@@ -35,6 +35,9 @@ typedef struct AgentCounts {
 	uint64_t queued, running, completed, failed, cancelled;
 } AgentCounts;
 
+/* What all agents that do not run yet may have been sent together. */
+#define ORCHESTRATOR_MAX_INPUT_BYTES (64U * 1024 * 1024)
+
 typedef struct Orchestrator Orchestrator;
 
 int orchestrator_new(const OrchestratorStart *start, Orchestrator **ret) _must_check_;
@@ -60,7 +63,9 @@ void orchestrator_withdraw(Orchestrator *o, Agent *a);
 
 /* Ends it; AGENT_ENDED follows. -ENOMEM. */
 int orchestrator_cancel(Orchestrator *o, Agent *a) _must_check_;
-/* Bytes for it. -EPIPE: it does not run. -ENOMEM. */
+/* Bytes for it: to its run, or kept until it has one. on_sent is called now or later. -EPIPE: it takes none, or no more.
+ * -ENOBUFS: it has too much that it has not read. -EDQUOT: all that have no run have. -ECANCELED: it is not started any
+ * more. -ENOMEM. */
 int orchestrator_send(Orchestrator *o, Agent *a, const char *bytes, size_t len, bool eof,
 	RunnerOnSent on_sent, void *userdata) _must_check_;
 

@@ -63,6 +63,9 @@ typedef struct BackendSpec {
 	const char *prompt;
 	size_t prompt_len;
 	json_object *options; /* checked, defaults filled in */
+	const char *input; /* what was sent to it before it ran, within PROTOCOL_MAX_INPUT_BYTES */
+	size_t input_len;
+	bool input_ended; /* and that was all */
 	uint32_t kill_grace_ms;
 } BackendSpec;
 
@@ -80,6 +83,8 @@ struct Backend {
 
 	/* Main. What the table of options cannot say. NULL: nothing. 0; -EINVAL with *reterr; -ENOMEM. */
 	int (*check)(json_object *options, RpcError *reterr);
+	/* Main. Will a run with these options take what send() brings? NULL: none does. */
+	bool (*takes_input)(json_object *options);
 	/* Main. *ret owns whatever it needs of the spec. -errno. */
 	int (*run_new)(const BackendSpec *spec, BackendRun **ret);
 

@@ -101,6 +101,11 @@ static ExecStdin stdin_from_string(const char *name)
 	return name && strcmp(name, "open") == 0 ? EXEC_STDIN_OPEN : EXEC_STDIN_PROMPT;
 }
 
+bool exec_options_take_input(json_object *options)
+{
+	return stdin_from_string(jsonx_get_string(options, "stdin", NULL)) == EXEC_STDIN_OPEN;
+}
+
 int exec_options_init(ExecOptions *o, json_object *options)
 {
 	json_object *limits = jsonx_get(options, "limits", json_type_object);

@@ -28,6 +28,9 @@ typedef struct ExecOptions {
 /* See Backend.check. */
 int exec_options_check(json_object *options, RpcError *reterr) _must_check_;
 
+/* See Backend.takes_input. */
+bool exec_options_take_input(json_object *options);
+
 /* From checked ones. -ENOMEM: to be done with all the same. */
 int exec_options_init(ExecOptions *o, json_object *options) _must_check_;
 void exec_options_done(ExecOptions *o);

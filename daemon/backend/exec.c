@@ -421,11 +421,13 @@ static int exec_run_new(const BackendSpec *spec, BackendRun **ret)
 		res = exec_env_init(&r->env, r->agent_id, spec->options);
 	if (res >= 0 && r->options.input != EXEC_STDIN_NONE && spec->prompt_len > 0)
 		res = exec_input_append(&r->input, spec->prompt, spec->prompt_len);
+	if (res >= 0 && spec->input_len > 0)
+		res = exec_input_append(&r->input, spec->input, spec->input_len);
 	if (res < 0) {
 		exec_free(&r->run);
 		return res;
 	}
-	if (r->options.input != EXEC_STDIN_OPEN)
+	if (r->options.input != EXEC_STDIN_OPEN || spec->input_ended)
 		exec_input_end(&r->input);
 	*ret = &r->run;
 	return 0;
@@ -434,6 +436,7 @@ static int exec_run_new(const BackendSpec *spec, BackendRun **ret)
 const Backend backend_exec = {
 	.name = "exec",
 	.check = exec_options_check,
+	.takes_input = exec_options_take_input,
 	.run_new = exec_run_new,
 	.start = exec_start,
 	.cancel = exec_cancel,

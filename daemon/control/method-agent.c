@@ -257,14 +257,27 @@ void method_agent_cancel(Request *req, json_object *params, void *userdata)
 
 /* ---- agent.send ---- */
 
-static void fail_input_full(AgentCall *call)
+static void fail_input_full(AgentCall *call, const char *why, uint64_t limit)
 {
 	_cleanup_rpc_error_ RpcError error = { 0 };
 
-	rpc_error_set(&error, RPC_QUEUE_FULL,
-		"the program has not read what it was sent before; nothing was queued");
-	rpc_error_add_uint(&error, "limit", PROTOCOL_MAX_INPUT_BYTES);
+	rpc_error_set(&error, RPC_QUEUE_FULL, "%s; nothing was queued", why);
+	rpc_error_add_uint(&error, "limit", limit);
 	agent_call_error(call, &error);
+}
+
+static void fail_send(AgentCall *call, int error)
+{
+	if (error == -EPIPE)
+		fail_not_running(call, "takes no input, or no more");
+	else if (error == -ENOBUFS)
+		fail_input_full(call, "the program has not read what it was sent before",
+			PROTOCOL_MAX_INPUT_BYTES);
+	else if (error == -EDQUOT)
+		fail_input_full(call, "agents that do not run yet were sent too much before",
+			ORCHESTRATOR_MAX_INPUT_BYTES);
+	else
+		agent_call_reply(call, &(Buf){ 0 }, error);
 }
 
 typedef struct Sent {
@@ -282,12 +295,8 @@ static void on_sent(ssize_t queued, void *userdata)
 
 	uuid_format(&sent->id, id);
 	free(sent);
-	if (queued == -EPIPE) {
-		fail_not_running(call, "takes no input, or no more");
-		return;
-	}
-	if (queued == -ENOBUFS) {
-		fail_input_full(call);
+	if (queued < 0) {
+		fail_send(call, (int)queued);
 		return;
 	}
 	jw_init(&w, &result);
@@ -295,7 +304,7 @@ static void on_sent(ssize_t queued, void *userdata)
 	jw_key_string(&w, "agent_id", id, UUID_TEXT_LEN);
 	jw_key_uint(&w, "queued_bytes", (uint64_t)queued);
 	jw_object_end(&w);
-	agent_call_reply(call, &result, queued < 0 ? (int)queued : jw_finish(&w));
+	agent_call_reply(call, &result, jw_finish(&w));
 }
 
 static int read_data(AgentCall *call, Buf *b)
@@ -340,12 +349,14 @@ static void run_send(AgentCall *call, Agent *a, uint64_t seq)
 		agent_call_error(call, &error);
 		return;
 	}
+	if (!a || !agent_is_live(a)) {
+		fail_not_running(call, "has ended");
+		return;
+	}
 	if (r == 0)
-		r = a ? send_to(call, a, &data) : -EPIPE;
-	if (r == -EPIPE)
-		fail_not_running(call, a && agent_is_live(a) ? "does not run yet" : "has ended");
-	else if (r < 0)
-		agent_call_reply(call, &(Buf){ 0 }, r);
+		r = send_to(call, a, &data);
+	if (r < 0)
+		fail_send(call, r);
 }
 
 void method_agent_send(Request *req, json_object *params, void *userdata)

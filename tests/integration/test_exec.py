@@ -6,6 +6,7 @@ import pwd
 import re
 import signal
 import tempfile
+import uuid
 from datetime import datetime
 
 from common import *
@@ -314,6 +315,113 @@ class Stdin(ExecCase):
             if "error" in reply:
                 check_error(reply, "not_running")
         self.assertEqual(self.client.call("agent.cancel", agent_id=agent)["state"], "cancelled")
+
+
+class SentBeforeTheStart(ExecCase):
+    args = ("--max-running=1",)
+    OPEN = {"stdin": "open"}
+
+    def wait_in_line(self, **params):
+        """One that runs, and a cat behind it that cannot start before it has ended."""
+        self.first = self.client.spawn_exec("/bin/sh", "-c", "echo up; exec sleep 1000")
+        self.first_chunk(self.first)
+        return self.client.spawn_exec("/bin/cat", **{"options": self.OPEN, **params})
+
+    def let_it_run(self, agent):
+        self.client.call("agent.cancel", agent_id=self.first)
+        got = self.client.wait(agent)
+        self.assertEqual(got["state"], "completed")
+        return self.client.output(agent)
+
+    def test_in_one_write_with_the_spawn(self):
+        agent = str(uuid.uuid4())
+        options = {"argv": ["/bin/cat"], **self.OPEN}
+        spawn = {"prompt": "<", "backend": "exec", "options": options, "agent_id": agent}
+        send = {"agent_id": agent, "data": "X", "eof": True}
+        self.client.send(make_request("agent.spawn", spawn, "a"), make_request("agent.send", send, "b"))
+        self.assertEqual(self.client.result("b")["agent_id"], agent)
+        self.assertEqual(self.client.wait(agent)["state"], "completed")
+        self.assertEqual(self.client.output(agent), b"<X")
+
+    def test_all_of_it_comes_in_order(self):
+        agent = self.wait_in_line(prompt="prompt ")
+        for text, queued in (("one ", 11), ("", 11), ("two", 14)):
+            reply = self.client.call("agent.send", agent_id=agent[:13], data=text)
+            self.assertEqual(reply, {"agent_id": agent, "queued_bytes": queued})
+        self.client.call("agent.send", agent_id=agent, data="AAECgA==", encoding="base64", eof=True)
+        self.client.fail("agent.send", "not_running", agent_id=agent, data="x")
+        self.assertEqual(self.let_it_run(agent), b"prompt one two\0\1\2\x80")
+
+    def test_it_takes_more_once_it_runs(self):
+        agent = self.wait_in_line()
+        self.client.call("agent.send", agent_id=agent, data="early ")
+        self.client.call("agent.cancel", agent_id=self.first)
+        self.client.call("agent.send", agent_id=agent, data="late", eof=True)
+        self.assertEqual(self.client.wait(agent)["state"], "completed")
+        self.assertEqual(self.client.output(agent), b"early late")
+
+    def test_one_whose_spec_is_not_kept(self):
+        agent = self.wait_in_line(context={"long": "x" * 100000})
+        self.client.call("agent.send", agent_id=agent, data="X", eof=True)
+        self.assertEqual(self.let_it_run(agent), b"X")
+
+    def test_the_prompt_counts(self):
+        agent = self.wait_in_line(prompt="p" * (MIB - 2))
+        self.client.call("agent.send", agent_id=agent, data="ab")
+        self.assertEqual(self.client.fail("agent.send", "queue_full", agent_id=agent, data="c")["limit"], MIB)
+        self.client.call("agent.send", agent_id=agent, data="", eof=True)
+        self.assertEqual(self.let_it_run(agent), b"p" * (MIB - 2) + b"ab")
+
+    def test_one_that_will_take_none(self):
+        self.wait_in_line()
+        for stdin in ("prompt", "none"):
+            agent = self.client.spawn_exec("/bin/cat", options={"stdin": stdin})
+            self.client.fail("agent.send", "not_running", agent_id=agent, data="x")
+        agent = self.client.spawn()
+        self.client.fail("agent.send", "not_running", agent_id=agent, data="x")
+
+    def test_one_that_was_cancelled(self):
+        agent = self.wait_in_line()
+        self.client.call("agent.send", agent_id=agent, data="x")
+        self.client.call("agent.cancel", agent_id=agent)
+        self.client.fail("agent.send", "not_running", agent_id=agent, data="x")
+
+    def test_all_of_them_together(self):
+        # 64 MiB for all that wait; what is cancelled, and what starts, makes room again.
+        agents = [self.wait_in_line()]
+        agents += [self.client.spawn_exec("/bin/cat", options=self.OPEN) for _ in range(64)]
+        data = "x" * MIB
+        for agent in agents[:-1]:
+            self.client.call("agent.send", agent_id=agent, data=data)
+        got = self.client.fail("agent.send", "queue_full", agent_id=agents[-1], data="y")
+        self.assertEqual(got["limit"], 64 * MIB)
+        self.client.call("agent.cancel", agent_id=agents[-2])
+        self.client.call("agent.send", agent_id=agents[-1], data=data)
+        self.client.fail("agent.send", "queue_full", agent_id=agents[-1], data="y")
+        self.client.call("agent.send", agent_id=agents[0], data="", eof=True)
+        self.assertEqual(len(self.let_it_run(agents[0])), MIB)
+        other = self.client.spawn_exec("/bin/cat", options=self.OPEN)
+        self.client.call("agent.send", agent_id=other, data=data)
+
+    def test_a_restart_forgets_it(self):
+        agent = self.wait_in_line(on_restart="rerun")
+        self.client.call("agent.send", agent_id=agent, data="old")
+        self.daemon.kill()
+        self.daemon.start()
+        self.client = self.daemon.client()
+        self.client.call("agent.send", agent_id=agent, data="new", eof=True)
+        self.assertEqual(self.client.wait(agent)["state"], "completed")
+        self.assertEqual(self.client.output(agent), b"new")
+
+    def test_a_daemon_that_stops_takes_none(self):
+        agent = self.wait_in_line()
+        watcher = self.connect()
+        watcher.call("events.subscribe", types=["DaemonStopping"])
+        self.daemon.signal(signal.SIGTERM)
+        watcher.wait_event(lambda e: True)
+        self.client.fail("agent.send", "shutting_down", agent_id=agent, data="x")
+        self.daemon.signal(signal.SIGTERM)
+        self.assertEqual(self.daemon.wait(), 0)
 
 
 class Chunking(ExecCase):
