@@ -552,6 +552,8 @@ static void wind_up(Daemon *d)
 	reader_stop(d->reader);
 	mailbox_deliver(d->mailbox, d);
 	end_turn(d);
+	mailbox_deliver(d->mailbox, d);
+	control_finish(d->control);
 }
 
 /* Last events that cannot be written are not waited for: the next start finds these agents and says `interrupted`. */

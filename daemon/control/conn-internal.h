@@ -17,6 +17,10 @@
 #define CONN_LINGER_BYTES (64U * 1024 * 1024)
 #define CONN_LINGER_US    2000000U
 
+/* How long the last replies may take: all of them, and while no client reads any. */
+#define CONN_FINISH_MS      5000U
+#define CONN_FINISH_IDLE_MS 1000
+
 typedef enum ConnState {
 	CONN_OPEN,
 	CONN_FINISHING, /* to be closed once the reply buffer is written */
@@ -32,6 +36,7 @@ struct ConnServer {
 	ListNode conns;
 	ListNode dirty; /* of those that conn_server_flush() has to look at */
 	uint32_t n_conns;
+	bool finishing; /* conn_server_finish() */
 };
 
 struct Conn {

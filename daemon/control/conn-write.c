@@ -2,6 +2,7 @@
 #include "daemon/control/conn-internal.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -173,7 +174,7 @@ static int pump(Conn *c)
 {
 	int r;
 
-	if (!c->stream || c->state != CONN_OPEN)
+	if (!c->stream || c->state != CONN_OPEN || c->server->finishing)
 		return 0;
 	r = c->stream->pump(c, c->stream_userdata);
 	if (r > 0)
@@ -288,4 +289,42 @@ bool conn_server_flush(ConnServer *s)
 		flush_conn(c);
 	}
 	return !list_empty(&s->dirty);
+}
+
+/* Until somebody reads on whose socket was full. False: nobody does, or nobody's is. */
+static bool wait_for_readers(ConnServer *s)
+{
+	_cleanup_free_ struct pollfd *fds = calloc(s->n_conns + 1, sizeof(*fds));
+	nfds_t n = 0;
+
+	if (!fds)
+		return false;
+	list_foreach (node, &s->conns) {
+		const Conn *c = container_of(node, Conn, node);
+
+		if (c->blocked && conn_out_waiting(c) > 0)
+			fds[n++] = (struct pollfd){ .fd = c->fd, .events = POLLOUT };
+	}
+	if (n == 0 || poll(fds, n, CONN_FINISH_IDLE_MS) <= 0)
+		return false;
+	n = 0;
+	list_foreach (node, &s->conns) {
+		Conn *c = container_of(node, Conn, node);
+
+		if (!c->blocked || conn_out_waiting(c) == 0 || fds[n++].revents == 0)
+			continue;
+		set_blocked(c, false);
+		conn_kick(c);
+	}
+	return true;
+}
+
+void conn_server_finish(ConnServer *s)
+{
+	uint64_t until_us = clock_monotonic_us() + CONN_FINISH_MS * USEC_PER_MSEC;
+
+	s->finishing = true;
+	do
+		(void)conn_server_flush(s);
+	while (wait_for_readers(s) && clock_monotonic_us() < until_us);
 }

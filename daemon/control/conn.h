@@ -65,6 +65,9 @@ void conn_server_free(ConnServer *s);
 /* Writes what the connections have to say: once at the end of each turn of the main loop. True:
  * some have more to say at once (the loop should not sleep). */
 bool conn_server_flush(ConnServer *s);
+/* The last one, when the daemon ends: streams are not asked any more, and replies that a full socket held up get a little time
+ * to go out. Nobody may hold an output. */
+void conn_server_finish(ConnServer *s);
 uint32_t conn_server_count(const ConnServer *s);
 void conn_server_set_max_request_bytes(ConnServer *s, uint64_t max_request_bytes);
 

@@ -58,14 +58,19 @@ int control_new(const ControlStart *start, Control **ret)
 	return 0;
 }
 
+static void cancel_calls(Control *c)
+{
+	while (!list_empty(&c->calls))
+		agent_call_cancel(container_of(c->calls.next, AgentCall, node));
+}
+
 void control_free(Control *c)
 {
 	if (!c)
 		return;
 	conn_server_free(c->conns);
 	/* Their clients have gone; ending them frees the requests and the sets. */
-	while (!list_empty(&c->calls))
-		agent_call_cancel(container_of(c->calls.next, AgentCall, node));
+	cancel_calls(c);
 	hub_free(c->hub);
 	stats_cache_free(c->stats);
 	rpc_free(c->rpc);
@@ -94,6 +99,12 @@ bool control_end_turn(Control *c)
 {
 	buf_clear(&c->latest.text, LATEST_KEEP_BYTES);
 	return conn_server_flush(c->conns);
+}
+
+void control_finish(Control *c)
+{
+	cancel_calls(c);
+	conn_server_finish(c->conns);
 }
 
 static void fail_cancelled(Request *req)

@@ -52,6 +52,9 @@ void control_accepted(Control *c, Agent *a);
 void control_batch(Control *c, const Batch *batch);
 /* At the end of each turn of the main loop. True: there is more to write at once. */
 bool control_end_turn(Control *c);
+/* The end of the last turn, once the reader has stopped and what it did was delivered: what nobody will answer any more is
+ * shutting_down, and the last replies go out. */
+void control_finish(Control *c);
 
 /* Answers with what was written (lent), or with internal_error if that failed; -ECANCELED, a job that was dropped, is
  * shutting_down: else there is nobody to read it. */

@@ -40,7 +40,7 @@ static void fail(Spawn *s, const RpcError *error)
 
 static void fail_internal(Spawn *s, int error)
 {
-	request_fail(s->request, error);
+	control_reply(s->request, &(Buf){ 0 }, error);
 	spawn_free(s);
 }
 

@@ -1,6 +1,7 @@
 """Every reason of the protocol's table of errors, with the members of its data; and the roles."""
 
 import os
+import select
 import signal
 import unittest
 import uuid
@@ -342,6 +343,80 @@ class ShuttingDown(DaemonCase):
         watcher.wait_event(lambda e: e["type"] == "DaemonStopping")
         self.client.fail("agent.spawn", "shutting_down", prompt="p")
         self.client.call("agent.cancel", agent_id=agent)
+        self.assertEqual(self.daemon.wait(), 0)
+
+
+class Unanswered(DaemonCase):
+    """What is still owed when the daemon ends."""
+
+    args = ("--max-running=1", "--stop-grace=100ms", "--kill-grace=100ms")
+
+    def setUp(self):
+        super().setUp()
+        self.running = self.client.spawn(options=slow_agent(chunks=100000))
+        self.queued = self.client.spawn("q" * 300000, options=slow_agent(chunks=100000))
+        eventually(lambda: self.client.call("agent.get", agent_id=self.running)["state"] == "running", "it runs")
+
+    def wait_for(self, agent, request_id, **params):
+        return make_request("agent.wait", {"agent_id": agent, **params}, request_id)
+
+    def waits(self):
+        return [
+            self.wait_for(self.running, "running"),
+            self.wait_for(self.queued, "queued"),
+            self.wait_for(self.queued, "timed", timeout_ms=600000),
+        ]
+
+    def stop(self, client):
+        # In the order of the connection: whatever was sent before is begun.
+        client.call("daemon.status")
+        self.daemon.signal(signal.SIGTERM)
+
+    def check(self, client):
+        self.assertEqual(client.result("running")["ending"]["code"], "shutdown")
+        for request_id in ("queued", "timed"):
+            check_error(client.reply(request_id), "shutting_down")
+
+    def test_alone(self):
+        client = self.connect()
+        client.send(*self.waits())
+        self.stop(client)
+        self.check(client)
+        self.assertEqual(self.daemon.wait(), 0)
+
+    def test_in_a_batch(self):
+        client = self.connect()
+        client.send(self.waits())
+        self.stop(client)
+        self.check(client)
+        self.assertEqual(self.daemon.wait(), 0)
+
+    def test_beside_a_subscription(self):
+        client = self.connect()
+        client.send(make_request("events.subscribe", {"after": 0}, "s"), *self.waits())
+        self.stop(client)
+        self.check(client)
+        self.assertEqual(self.daemon.wait(), 0)
+
+    def fill(self):
+        """A client that has more replies to read than a socket takes, and waits for further ones."""
+        client = self.connect()
+        gets = [make_request("agent.get", {"agent_id": self.queued}, i) for i in range(3)]
+        client.send(*self.waits(), *gets)
+        select.select([client.sock], [], [], TIMEOUT)
+        self.stop(self.client)
+        return client
+
+    def test_behind_replies_that_were_not_read(self):
+        client = self.fill()
+        eventually(lambda: "stopping" in self.daemon.stderr(), "it stops")
+        self.check(client)
+        for i in range(3):
+            self.assertEqual(client.result(i)["agent_id"], self.queued)
+        self.assertEqual(self.daemon.wait(), 0)
+
+    def test_of_one_that_does_not_read(self):
+        self.fill()
         self.assertEqual(self.daemon.wait(), 0)
 
 

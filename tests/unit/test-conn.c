@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -601,6 +602,65 @@ START_TEST(client_that_reads_no_more)
 }
 END_TEST
 
+#define LAST_BYTES (2U * 1024 * 1024)
+
+static void owe_more_than_the_socket_takes(void)
+{
+	static char bytes[LAST_BYTES];
+
+	ck_assert_int_eq(buf_append(conn_out(conn), bytes, sizeof(bytes)), 0);
+	conn_kick(conn);
+	turn();
+	ck_assert_uint_gt(conn_out(conn)->len, 0);
+}
+
+static void *read_on(void *userdata)
+{
+	size_t *got = userdata;
+	char bytes[65536];
+	struct pollfd fd = { .fd = client, .events = POLLIN };
+
+	while (*got < LAST_BYTES && poll(&fd, 1, 10000) > 0) {
+		ssize_t r = recv(client, bytes, sizeof(bytes), 0);
+
+		if (r > 0)
+			*got += (size_t)r;
+	}
+	return NULL;
+}
+
+START_TEST(finish_waits_for_who_reads)
+{
+	size_t got = 0;
+	pthread_t reader;
+
+	owe_more_than_the_socket_takes();
+	ck_assert_int_eq(pthread_create(&reader, NULL, read_on, &got), 0);
+	conn_server_finish(server);
+	ck_assert_int_eq(pthread_join(reader, NULL), 0);
+	ck_assert_uint_eq(got, LAST_BYTES);
+}
+END_TEST
+
+START_TEST(finish_leaves_who_does_not)
+{
+	owe_more_than_the_socket_takes();
+	conn_server_finish(server);
+	ck_assert_uint_gt(conn_out(conn)->len, 0);
+	ck_assert_uint_eq(n_closed, 0);
+}
+END_TEST
+
+START_TEST(finish_asks_no_stream)
+{
+	pump_result = 1;
+	conn_set_stream(conn, &stream, NULL);
+	conn_server_finish(server);
+	ck_assert_uint_eq(n_pumped, 0);
+	expect_silence();
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("conn");
@@ -630,6 +690,9 @@ Suite *test_suite(void)
 	tcase_add_test(tc, closed_while_held);
 	tcase_add_test(tc, half_closed_and_gone_while_held);
 	tcase_add_test(tc, client_that_reads_no_more);
+	tcase_add_test(tc, finish_waits_for_who_reads);
+	tcase_add_test(tc, finish_leaves_who_does_not);
+	tcase_add_test(tc, finish_asks_no_stream);
 	suite_add_tcase(s, tc);
 	return s;
 }
