@@ -310,13 +310,20 @@ static bool hot_add(EventLog *log, Batch *b)
 
 void eventlog_trim(EventLog *log)
 {
-	while (log->hot_n > 1 && log->hot_bytes > HOT_BYTES)
+	uint64_t oldest_seq = eventlog_oldest_seq(log);
+
+	while (log->hot_n > 1 &&
+		(log->hot_bytes > HOT_BYTES || batch_end_seq(*hot_slot(log, 0)) <= oldest_seq))
 		hot_drop_oldest(log);
 }
 
 uint64_t eventlog_hot_seq(const EventLog *log)
 {
-	return log->hot_n > 0 ? (*hot_slot(log, 0))->first_seq : log->end_seq;
+	uint64_t first_seq = log->hot_n > 0 ? (*hot_slot(log, 0))->first_seq : log->end_seq;
+	uint64_t oldest_seq = eventlog_oldest_seq(log);
+
+	/* What retention has taken is gone at once, though its batches go with the end of the turn. */
+	return first_seq > oldest_seq ? first_seq : oldest_seq;
 }
 
 const Batch *eventlog_hot_find(const EventLog *log, uint64_t seq, size_t *ret_at)

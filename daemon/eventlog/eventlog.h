@@ -77,12 +77,12 @@ uint64_t eventlog_bytes(const EventLog *log);
 LogView eventlog_view(const EventLog *log);
 void log_view_release(LogView *view);
 
-/* The oldest seq that is still in memory; eventlog_end_seq() if none. */
+/* The oldest seq that is still in memory, and in the log; eventlog_end_seq() if none. */
 uint64_t eventlog_hot_seq(const EventLog *log);
 /* The hot batch that holds `seq` (>= eventlog_hot_seq(), < end), and by number: batches are consecutive until the next event. */
 const Batch *eventlog_hot_find(const EventLog *log, uint64_t seq, size_t *ret_at);
 const Batch *eventlog_hot_at(const EventLog *log, size_t at); /* NULL past the end */
-/* Lets go of what is hot no more: at the end of a turn, when nobody holds a pointer into it. */
+/* Lets go of what is hot no more, or in the log no more: at the end of a turn, when nobody holds a pointer into it. */
 void eventlog_trim(EventLog *log);
 
 /* Something is too much or too old. */

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import uuid
 
 from common import *
 
@@ -466,6 +467,25 @@ class Gaps(SubscribeCase):
         self.assertEqual(gap["from"], 2)
         self.assertGreaterEqual(gap["to"], client.info["oldest_seq"] - 1)
         self.assertEqual(client.wait_event(lambda e: True)["seq"], gap["to"] + 1)
+
+    def test_what_is_gone_is_not_served_from_memory(self):
+        # Some 740 KB, which a daemon would keep in memory.
+        agent = str(uuid.uuid4())
+        self.client.spawn(agent_id=agent, options=QUICK)
+        old = self.client.wait(agent)["last_seq"]
+        for _ in range(37):
+            self.client.wait(self.client.spawn(options={"chunks": 20, "delay_ms": 0, "chunk_bytes": 1000}))
+        eventually(lambda: self.client.call("daemon.status")["log"]["oldest_seq"] > old, "it is pruned")
+        self.client.fail("events.read", "pruned", after=1)
+        for params in ({}, {"types": ["AgentPartialOutput", "AgentSpawned"]}):
+            client = self.subscriber(after=1, **params)
+            gap, events = client.wait_note("gap")
+            self.assertEqual((gap["from"], events), (2, []))
+            self.assertGreaterEqual(gap["to"], old)
+            self.assertGreater(client.wait_event(lambda e: True)["seq"], gap["to"])
+        eventually(lambda: "error" in self.client.reply(self.client.request("agent.get", agent_id=agent)), "it is forgotten")
+        self.client.fail("agent.get", "not_found", agent_id=agent)
+        self.assertTrue(self.client.call("agent.spawn", prompt="other", agent_id=agent)["created"])
 
     def test_the_oldest_there_is(self):
         self.churn(20)

@@ -692,6 +692,11 @@ START_TEST(test_prune)
 	free(bases);
 	ck_assert_uint_eq(eventlog_oldest_seq(f.log), all[n + 1]);
 	ck_assert_uint_le(eventlog_bytes(f.log), 25000);
+	/* Nor are they served from memory. */
+	ck_assert_uint_eq(eventlog_hot_seq(f.log), all[n + 1]);
+	eventlog_trim(f.log);
+	ck_assert_uint_eq(eventlog_hot_seq(f.log), all[n + 1]);
+	ck_assert_uint_eq(eventlog_hot_at(f.log, 0)->first_seq, all[n + 1]);
 	/* A view is a picture that does not change. */
 	ck_assert_uint_eq(view.oldest_seq, 1);
 	ck_assert_uint_eq(view.table->n, n_all);
