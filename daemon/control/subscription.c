@@ -332,6 +332,7 @@ static int announce_gap(Subscription *s)
 	if (first > s->cursor) {
 		r = subscription_say_gap(s, s->cursor, first - 1);
 		s->cursor = first;
+		s->owes_live = true;
 		if (r == 0)
 			r = 1;
 	}
@@ -383,6 +384,8 @@ int subscription_pump(Conn *c, void *userdata)
 		}
 	}
 	r = filter_is_open(s->filter) ? pump_open(s) : pump_filtered(s);
+	if (r == -EAGAIN && s->cursor < eventlog_end_seq(log))
+		s->owes_live = true;
 	return r != 0 ? r : settle(s);
 }
 

@@ -427,6 +427,19 @@ class Slow(SubscribeCase):
             events += more
         self.assertEqual(events[-1]["type"], "AgentCompleted")
 
+    def test_live_again_from_memory(self):
+        # Less than is kept in memory, more than a socket takes.
+        for params in ({"after": 0}, {"after": 0, "types": ["AgentPartialOutput", "AgentCompleted"]}):
+            client = self.connect(rcvbuf=4096)
+            client.call("events.subscribe", **params)
+            client.wait_note("live")
+            self.client.wait(self.client.spawn(options={"chunks": 40, "delay_ms": 0, "chunk_bytes": 60000}))
+            newest = self.newest()
+            client.wait_event(lambda e: e["seq"] == newest)
+            note = client.note()
+            self.assertEqual((note["method"], note["params"]), ("live", {"seq": newest}))
+            client.close()
+
     def test_slow_with_threads_reading(self):
         clients = [self.subscriber(after=0) for _ in range(4)]
         seen = [None] * 4
@@ -511,6 +524,8 @@ class Gaps(SubscribeCase):
                 self.assertGreaterEqual(note["params"]["to"], note["params"]["from"])
                 cursor = note["params"]["to"]
         self.assertGreaterEqual(gaps, 1)
+        live, events = client.wait_note("live")
+        self.assertEqual((live["seq"], events), (newest, []))
 
 
 if __name__ == "__main__":
