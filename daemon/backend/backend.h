@@ -98,7 +98,7 @@ struct Backend {
 	 * comes meanwhile (and START, where it has not come yet, just before those). */
 	void (*pause)(BackendRun *run);
 	void (*resume)(BackendRun *run);
-	/* Bytes for its standard input; `eof` closes it afterwards. Returns how many bytes are queued now, or
+	/* Bytes for its standard input; `eof` closes it afterwards. Returns how many bytes it has not read now, or
 	 * -EPIPE (takes no input, or no more), -ENOBUFS (above PROTOCOL_MAX_INPUT_BYTES; nothing was
 	 * taken), -ENOMEM. NULL: it takes none. */
 	ssize_t (*send)(BackendRun *run, const char *bytes, size_t len, bool eof);

@@ -1,6 +1,7 @@
 #include "daemon/backend/exec-input.h"
 
 #include <errno.h>
+#include <sys/ioctl.h>
 
 /* In one turn of the loop, so that others live. */
 #define TURN_BYTES  (256U * 1024)
@@ -59,16 +60,24 @@ void exec_input_end(ExecInput *in)
 	in->ending = true;
 }
 
-size_t exec_input_queued(const ExecInput *in)
+static size_t queued(const ExecInput *in)
 {
 	return in->queue.len - in->done;
+}
+
+size_t exec_input_unread(const ExecInput *in)
+{
+	int in_pipe = 0;
+	if (in->fd >= 0 && ioctl(in->fd, FIONREAD, &in_pipe) < 0)
+		in_pipe = 0;
+	return queued(in) + (size_t)in_pipe;
 }
 
 int exec_input_flush(ExecInput *in)
 {
 	size_t turn = 0;
-	while (in->fd >= 0 && exec_input_queued(in) > 0 && turn < TURN_BYTES) {
-		size_t len = exec_input_queued(in);
+	while (in->fd >= 0 && queued(in) > 0 && turn < TURN_BYTES) {
+		size_t len = queued(in);
 		len = len < TURN_BYTES ? len : TURN_BYTES;
 		ssize_t n = write(in->fd, in->queue.data + in->done, len);
 		if (n < 0 && errno == EINTR)
@@ -85,7 +94,7 @@ int exec_input_flush(ExecInput *in)
 	if (in->fd < 0)
 		return 0;
 
-	if (exec_input_queued(in) > 0) {
+	if (queued(in) > 0) {
 		(void)event_add(in->event, NULL);
 		return 0;
 	}

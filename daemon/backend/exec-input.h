@@ -35,4 +35,5 @@ void exec_input_close(ExecInput *in);
 /* Writes what the pipe takes now, within a turn's bounds, and the rest when it takes more.
  * -EPIPE: nobody reads it any more; it is closed. */
 int exec_input_flush(ExecInput *in);
-size_t exec_input_queued(const ExecInput *in);
+/* What the program has not read: what waits here, and what is in the pipe. */
+size_t exec_input_unread(const ExecInput *in);

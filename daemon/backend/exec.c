@@ -368,10 +368,10 @@ static void exec_resume(BackendRun *run)
 static ssize_t exec_send(BackendRun *run, const char *bytes, size_t len, bool eof)
 {
 	ExecRun *r = exec_run(run);
-	if (r->options.input != EXEC_STDIN_OPEN || r->exited || r->finished)
+	if (r->options.input != EXEC_STDIN_OPEN || r->input.ending || r->exited || r->finished)
 		return -EPIPE;
-	if (len > PROTOCOL_MAX_INPUT_BYTES ||
-		exec_input_queued(&r->input) > PROTOCOL_MAX_INPUT_BYTES - len)
+	size_t unread = exec_input_unread(&r->input) + len;
+	if (len > 0 && unread > PROTOCOL_MAX_INPUT_BYTES)
 		return -ENOBUFS;
 	int res = exec_input_append(&r->input, bytes, len);
 	if (res < 0)
@@ -379,7 +379,7 @@ static ssize_t exec_send(BackendRun *run, const char *bytes, size_t len, bool eo
 	if (eof)
 		exec_input_end(&r->input);
 	res = exec_input_flush(&r->input);
-	return res < 0 ? res : (ssize_t)exec_input_queued(&r->input);
+	return res < 0 ? res : (ssize_t)unread;
 }
 
 static void exec_free(BackendRun *run)
