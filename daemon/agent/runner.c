@@ -209,7 +209,8 @@ static const char *stop_message(const AgentRun *run)
 static int say_error(AgentRun *run, const BackendEvent *e)
 {
 	JsonWriter *w = begin(run, EVENT_TYPE_AGENT_ERROR);
-	bool stopped = run->stopped != AGENT_ERROR_NONE;
+	/* What had ended by itself by then has ended as its backend says. */
+	bool stopped = run->stopped != AGENT_ERROR_NONE && e->code == AGENT_ERROR_CANCELLED;
 	AgentErrorCode code = stopped ? run->stopped : e->code;
 
 	jw_key_cstring(w, "code", agent_error_to_string(code));
@@ -294,7 +295,6 @@ static void on_end(AgentRun *run, const BackendEvent *e)
 	free_timers(run);
 	if (run->out_of_memory)
 		e = &lost;
-	/* What ended by itself in the moment it was cancelled has ended by itself. */
 	r = e->type == BACKEND_DONE ? say_completed(run, e) : say_error(run, e);
 	if (r < 0)
 		log_error("an agent's last event was lost: out of memory");

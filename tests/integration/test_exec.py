@@ -662,6 +662,18 @@ class Tree(ExecCase):
         self.assertEqual((self.end["code"], self.end["exit_code"]), ("exit", 3))
         self.daemon.wait_no_programs()
 
+    def test_cancelled_after_its_own_end(self):
+        # The grandchild tells when the program is gone, and keeps the agent alive for a while.
+        script = "(trap '' TERM; while [ -d /proc/$$ ]; do sleep 0.01; done; echo up; sleep 1000) & exit 3"
+        agent = self.up(script)
+        reply = self.client.reply(self.client.request("agent.cancel", agent_id=agent))
+        if "result" in reply:  # else even the grandchild was gone by then
+            self.assertEqual(reply["result"]["state"], "failed")
+        self.end = self.daemon.events_of(agent)[-1]
+        self.assertEqual((self.end["code"], self.end["exit_code"]), ("exit", 3))
+        self.assertIn("status 3", self.end["message"])
+        self.daemon.wait_no_programs()
+
     def test_what_was_written_is_read_to_the_end(self):
         # More than a pipe holds is still in it, and in the writer, when the program says goodbye.
         for _ in range(5):
