@@ -13,7 +13,7 @@
 #include "daemon/reaper/reaper-spawn.h"
 #include "daemon/reaper/reaper-tree.h"
 
-/* Starts take most of a millisecond each; exits, and other lines, are not to wait for many. */
+/* Starts take a millisecond and more; exits, and other lines, are not to wait for many. */
 #define REQUESTS_AT_ONCE 8U
 
 typedef struct Server {
