@@ -37,23 +37,40 @@ typedef struct Player {
 	bool started;
 } Player;
 
+/* What is held back of a line does not wait longer than it would in a watch. */
+static int pause_until(Output *out, uint64_t due_us)
+{
+	int r = 0;
+
+	while (r == 0) {
+		uint64_t now = clock_monotonic_us();
+		uint64_t ms = due_us > now ? (due_us - now) / USEC_PER_MSEC : 0;
+		int held_ms = output_due_ms(out);
+
+		if (ms == 0)
+			return 0;
+		r = interrupt_sleep(
+			held_ms >= 0 && (uint64_t)held_ms < ms ? (uint64_t)held_ms : ms);
+		if (r == 0)
+			r = output_idle(out);
+	}
+	return r;
+}
+
 /* Counted from the start, so that small delays do not add up. A clock that stepped back counts as
  * one that stood still. */
 static int keep_time(Player *p, uint64_t time_us)
 {
-	uint64_t due, now = clock_monotonic_us();
-
 	if (!p->started) {
 		p->started = true;
-		p->start_us = now;
+		p->start_us = clock_monotonic_us();
 		p->last_us = time_us;
 	}
 	if (time_us > p->last_us) {
 		p->played_us += time_us - p->last_us;
 		p->last_us = time_us;
 	}
-	due = p->start_us + (uint64_t)((double)p->played_us / p->speed);
-	return due > now ? interrupt_sleep((due - now) / USEC_PER_MSEC) : 0;
+	return pause_until(p->out, p->start_us + (uint64_t)((double)p->played_us / p->speed));
 }
 
 static int on_event(json_object *event, void *userdata)

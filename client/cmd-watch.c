@@ -126,12 +126,14 @@ static int watch(Watch *w, Follow *follow)
 	for (;;) {
 		FollowItem item;
 		Notice notice;
-		int r = follow_next(follow, &item);
+		int r = follow_next(follow, output_due_ms(&w->ctx->out), &item);
 
 		if (r == 0 && item.kind == FOLLOW_END)
 			return 0;
 		if (r == 0 && item.kind == FOLLOW_EVENT)
 			r = show_event(w, item.event);
+		else if (r == 0 && item.kind == FOLLOW_IDLE)
+			r = output_idle(&w->ctx->out);
 		else if (r == 0 && follow_notice(&item, &notice))
 			r = output_notice(&w->ctx->out, &notice);
 		if (r != 0)
@@ -199,8 +201,9 @@ const Command command_watch = {
 		   "are\n"
 		   "shown, each with its agent before it: `|` output, `!` error, `~` reasoning, "
 		   "`+` tool\n"
-		   "call, `*` what becomes of it. Of exactly one its characters are shown as they "
-		   "come.\n"
+		   "call, `*` what becomes of it. A line that stays unfinished for 200 ms is shown "
+		   "as far\n"
+		   "as it has come. Of exactly one agent its characters are shown as they come.\n"
 		   "It ends when the agents that were named have ended; otherwise it goes on, also "
 		   "when\n"
 		   "the daemon is restarted: no event is missed or shown twice.\n",

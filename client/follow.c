@@ -251,7 +251,7 @@ static int on_notification(Follow *f, const char *method, json_object *params, F
 	return 1;
 }
 
-static int receive(Follow *f, FollowItem *ret)
+static int receive(Follow *f, int idle_ms, FollowItem *ret)
 {
 	for (;;) {
 		const char *method = NULL;
@@ -261,7 +261,11 @@ static int receive(Follow *f, FollowItem *ret)
 
 		json_object_put(f->message);
 		f->message = NULL;
-		r = call_receive(f->call, CALL_FOREVER, &f->message);
+		r = call_receive(f->call, idle_ms, &f->message);
+		if (r == -ETIME) {
+			ret->kind = FOLLOW_IDLE;
+			return 0;
+		}
 		if (r == 0)
 			r = call_classify(f->message, &id, &method, &payload);
 		if (r == CALL_NOTIFICATION && method)
@@ -273,7 +277,7 @@ static int receive(Follow *f, FollowItem *ret)
 	}
 }
 
-int follow_next(Follow *f, FollowItem *ret)
+int follow_next(Follow *f, int idle_ms, FollowItem *ret)
 {
 	int r;
 
@@ -284,7 +288,7 @@ int follow_next(Follow *f, FollowItem *ret)
 	}
 	if (f->state != FOLLOWING)
 		return reconnect(f, ret);
-	r = receive(f, ret);
+	r = receive(f, idle_ms, ret);
 	if (r == -ECONNRESET)
 		return disconnect(f, ret);
 	return r < 0 ? context_lost(f->ctx, r) : r;

@@ -27,6 +27,7 @@ typedef enum FollowKind {
 	FOLLOW_LIVE,     /* caught up */
 	FOLLOW_GAP,      /* from, to */
 	FOLLOW_END,      /* nothing more will come */
+	FOLLOW_IDLE,     /* nothing has come for so long */
 	FOLLOW_LOST,     /* the connection; the next call waits for the daemon */
 	FOLLOW_BACK,     /* subscribed again */
 	FOLLOW_REPLACED, /* the log is another one, from whose beginning it goes on */
@@ -46,9 +47,10 @@ int follow_new(Context *ctx, const FollowRequest *request, Follow **ret) _must_c
 void follow_free(Follow *f);
 DEFINE_CLEANUP(Follow *, follow_free)
 
-/* Waits for the next item. -EINTR for each signal (it may be called again), -EPIPE; an exit code where
- * the daemon refuses to go on. */
-int follow_next(Follow *f, FollowItem *ret) _must_check_;
+/* Waits for the next item, or for FOLLOW_IDLE (`idle_ms` may be CALL_FOREVER; without a connection it is).
+ * -EINTR for each signal (it may be called again), -EPIPE; an exit code where the daemon refuses to go
+ * on. */
+int follow_next(Follow *f, int idle_ms, FollowItem *ret) _must_check_;
 
 /* Sends a request over the same connection; its reply is of no interest. Without a connection, or with
  * one that is being lost, it is as if it had been sent: ask again after FOLLOW_BACK. */

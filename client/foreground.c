@@ -77,7 +77,7 @@ static int step(Session *s)
 	Notice notice;
 	int r;
 
-	r = follow_next(s->follow, &item);
+	r = follow_next(s->follow, output_due_ms(&s->ctx->out), &item);
 	if (r == -EINTR)
 		return on_interrupt(s);
 	if (r > 0) {
@@ -88,6 +88,8 @@ static int step(Session *s)
 		return r;
 	if (item.kind == FOLLOW_EVENT)
 		return on_event(s, item.event);
+	if (item.kind == FOLLOW_IDLE)
+		return output_idle(&s->ctx->out);
 	if (item.kind == FOLLOW_END)
 		return 1;
 	/* What was asked for over the lost connection may never have arrived. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/list.h"
 #include "common/uuid.h"
 
@@ -12,13 +13,16 @@
 
 typedef struct Held {
 	ListNode node; /* in its bucket */
+	ListNode age;  /* in by_age, unless the text is empty */
 	char agent_id[UUID_TEXT_LEN + 1];
 	Channel channel;
-	Buf text; /* never empty once it is in a bucket */
+	Buf text; /* empty: the beginning of the line was given out, and its end has not come */
+	uint64_t fed_us;
 } Held;
 
 struct Interleave {
 	ListNode buckets[N_BUCKETS];
+	ListNode by_age; /* what has waited longest comes first */
 	size_t max_line_bytes;
 	size_t max_total_bytes;
 	size_t held_bytes;
@@ -35,6 +39,7 @@ int interleave_new(size_t max_line_bytes, size_t max_total_bytes, InterleaveOnLi
 		return -ENOMEM;
 	for (size_t i = 0; i < N_BUCKETS; i++)
 		list_init(&il->buckets[i]);
+	list_init(&il->by_age);
 	il->max_line_bytes = max_line_bytes;
 	il->max_total_bytes = max_total_bytes;
 	il->on_line = on_line;
@@ -46,6 +51,7 @@ int interleave_new(size_t max_line_bytes, size_t max_total_bytes, InterleaveOnLi
 static void held_free(Interleave *il, Held *h)
 {
 	list_remove(&h->node);
+	list_remove(&h->age);
 	il->held_bytes -= h->text.len;
 	buf_done(&h->text);
 	free(h);
@@ -90,10 +96,13 @@ static int give(Interleave *il, const char *agent_id, Channel channel, const cha
 	return il->on_line(&line, il->userdata);
 }
 
+/* Of a line that has been given out to its last character nothing is left to give. */
 static int give_held(Interleave *il, Held *h, bool unfinished)
 {
-	int r = give(il, h->agent_id, h->channel, h->text.data, h->text.len, unfinished);
+	int r = 0;
 
+	if (h->text.len > 0)
+		r = give(il, h->agent_id, h->channel, h->text.data, h->text.len, unfinished);
 	held_free(il, h);
 	return r;
 }
@@ -102,9 +111,13 @@ static int hold(Interleave *il, Held *h, const char *bytes, size_t len)
 {
 	int r = buf_append(&h->text, bytes, len);
 
-	if (r == 0)
-		il->held_bytes += len;
-	return r;
+	if (r < 0 || len == 0)
+		return r;
+	il->held_bytes += len;
+	h->fed_us = clock_monotonic_us();
+	list_remove(&h->age);
+	list_append(&il->by_age, &h->age);
+	return 0;
 }
 
 static int hold_new(Interleave *il, const char *agent_id, Channel channel, const char *bytes,
@@ -119,6 +132,7 @@ static int hold_new(Interleave *il, const char *agent_id, Channel channel, const
 	if (!h)
 		return -ENOMEM;
 	list_init(&h->node);
+	list_init(&h->age);
 	memcpy(h->agent_id, agent_id, strlen(agent_id) + 1);
 	h->channel = channel;
 	r = hold(il, h, bytes, len);
@@ -195,6 +209,34 @@ int interleave_flush(Interleave *il, const char *agent_id)
 	for (size_t i = 0; i < N_BUCKETS; i++) {
 		int r = flush_bucket(il, &il->buckets[i], NULL);
 
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static Held *oldest(const Interleave *il)
+{
+	return list_empty(&il->by_age) ? NULL : container_of(il->by_age.next, Held, age);
+}
+
+uint64_t interleave_waiting_since(const Interleave *il)
+{
+	const Held *h = oldest(il);
+
+	return h ? h->fed_us : UINT64_MAX;
+}
+
+int interleave_flush_waiting(Interleave *il, uint64_t since_us)
+{
+	Held *h;
+
+	while ((h = oldest(il)) && h->fed_us <= since_us) {
+		int r = give(il, h->agent_id, h->channel, h->text.data, h->text.len, true);
+
+		list_remove(&h->age);
+		il->held_bytes -= h->text.len;
+		buf_clear(&h->text, 0);
 		if (r < 0)
 			return r;
 	}

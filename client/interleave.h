@@ -2,7 +2,8 @@
  * another without being cut into each other.
  *
  * An unfinished line is held back for each agent and channel until its newline comes, the agent ends,
- * or a bound is reached (of that line, or of all together): then it is given out as it is.
+ * or a bound is reached (of that line, or of all together): then it is given out as it is. So is one
+ * that has waited too long for more; what comes to it later is a line of its own.
  * Memory: only unfinished lines; an agent without one costs nothing.
  *
  * Thread: main. */
@@ -10,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/cleanup.h"
 #include "common/protocol.h"
@@ -38,3 +40,9 @@ int interleave_feed(Interleave *il, const char *agent_id, Channel channel, const
 	size_t len) _must_check_;
 /* Gives out what is held of this agent; NULL: of all. */
 int interleave_flush(Interleave *il, const char *agent_id) _must_check_;
+
+/* When (clock_monotonic_us()) what has been held longest without more of it came; UINT64_MAX: nothing is
+ * held. */
+uint64_t interleave_waiting_since(const Interleave *il);
+/* Gives out what came then or before. Its line is not over: a newline that comes alone adds nothing. */
+int interleave_flush_waiting(Interleave *il, uint64_t since_us) _must_check_;

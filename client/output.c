@@ -73,6 +73,18 @@ int output_notice(Output *o, const Notice *notice)
 	return r < 0 ? r : output_flush(o);
 }
 
+int output_due_ms(const Output *o)
+{
+	return o->ops->due_ms(o);
+}
+
+int output_idle(Output *o)
+{
+	int r = o->ops->idle(o);
+
+	return r < 0 ? r : output_flush(o);
+}
+
 int output_stream_end(Output *o)
 {
 	int r = o->ops->stream_end(o);

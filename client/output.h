@@ -56,6 +56,8 @@ typedef struct OutputOps {
 	int (*stream_begin)(Output *o, const StreamStyle *style);
 	int (*event)(Output *o, json_object *event);
 	int (*notice)(Output *o, const Notice *notice);
+	int (*due_ms)(const Output *o);
+	int (*idle)(Output *o);
 	int (*stream_end)(Output *o);
 	/* `error` is the daemon's error object, or NULL. */
 	void (*error)(Output *o, const char *message, json_object *error);
@@ -97,6 +99,10 @@ void output_result(Output *o, OutputView view, json_object *result);
 int output_stream_begin(Output *o, const StreamStyle *style) _must_check_;
 int output_event(Output *o, json_object *event) _must_check_;
 int output_notice(Output *o, const Notice *notice) _must_check_;
+/* How long something may wait for more at most, until output_idle() is to be called, which shows it as
+ * it is; -1: nothing is held back. */
+int output_due_ms(const Output *o);
+int output_idle(Output *o) _must_check_;
 int output_stream_end(Output *o) _must_check_;
 /* To standard error. */
 void output_error(Output *o, const char *message, json_object *error);

@@ -82,6 +82,16 @@ static int json_notice(Output *o, const Notice *n)
 	return 0;
 }
 
+static int json_due_ms(const Output *o _unused_)
+{
+	return -1;
+}
+
+static int json_idle(Output *o _unused_)
+{
+	return 0;
+}
+
 static int json_stream_end(Output *o _unused_)
 {
 	return 0;
@@ -123,6 +133,8 @@ const OutputOps output_json_ops = {
 	.stream_begin = json_stream_begin,
 	.event = json_event,
 	.notice = json_notice,
+	.due_ms = json_due_ms,
+	.idle = json_idle,
 	.stream_end = json_stream_end,
 	.error = json_error,
 };

@@ -14,6 +14,8 @@
 
 #define MAX_LINE_BYTES   (16U * 1024)
 #define MAX_HELD_BYTES   (16U * 1024 * 1024)
+/* As long as a reader takes for at once, and longer than a program takes between two halves of a line. */
+#define HOLD_US          (200 * USEC_PER_MSEC)
 #define SHORT_ID_CHARS   8
 #define MAX_PREFIX_CHARS 24
 
@@ -308,18 +310,12 @@ static int record_event(Output *o, json_object *event, EventType type)
 	return 0;
 }
 
-int render_stream_event(Output *o, json_object *event)
+/* SINGLE, LINES. */
+static int watched_event(Output *o, json_object *event, EventType type)
 {
 	RenderStream *s = o->stream;
-	EventType type = describe_type(event);
-	const char *time = jsonx_get_string(event, "time", NULL);
 	int r = 0;
 
-	snprintf(s->time, sizeof(s->time), "%s", time ? time : "?");
-	if (o->style.mode == STREAM_RAW)
-		return raw_event(o, event, type);
-	if (o->style.mode == STREAM_RECORDS)
-		return record_event(o, event, type);
 	if (type == EVENT_TYPE_AGENT_PARTIAL_OUTPUT)
 		return put_output(o, event);
 	/* An agent's last words stand before its end; those of one attempt before the next. */
@@ -327,6 +323,42 @@ int render_stream_event(Output *o, json_object *event)
 		type == EVENT_TYPE_AGENT_RETRYING || type == EVENT_TYPE_AGENT_STARTED)
 		r = interleave_flush(s->interleave, describe_agent_id(event));
 	return r < 0 ? r : put_life(o, event, type);
+}
+
+int render_stream_event(Output *o, json_object *event)
+{
+	RenderStream *s = o->stream;
+	EventType type = describe_type(event);
+	const char *time = jsonx_get_string(event, "time", NULL);
+	int r;
+
+	snprintf(s->time, sizeof(s->time), "%s", time ? time : "?");
+	if (o->style.mode == STREAM_RAW)
+		return raw_event(o, event, type);
+	if (o->style.mode == STREAM_RECORDS)
+		return record_event(o, event, type);
+	r = watched_event(o, event, type);
+	/* Others may write so much that there is never a quiet moment. */
+	return r < 0 ? r : render_stream_idle(o);
+}
+
+int render_stream_due_ms(const Output *o)
+{
+	uint64_t now = clock_monotonic_us();
+	uint64_t since = o->stream ? interleave_waiting_since(o->stream->interleave) : UINT64_MAX;
+
+	if (since == UINT64_MAX)
+		return -1;
+	return now >= since + HOLD_US ? 0 : (int)((since + HOLD_US - now) / USEC_PER_MSEC + 1);
+}
+
+int render_stream_idle(Output *o)
+{
+	uint64_t now = clock_monotonic_us();
+
+	return o->stream && now > HOLD_US
+		       ? interleave_flush_waiting(o->stream->interleave, now - HOLD_US)
+		       : 0;
 }
 
 static void notice_words(const Notice *n, char *words, size_t size)
@@ -354,14 +386,15 @@ int render_stream_notice(Output *o, const Notice *n)
 	int r;
 
 	notice_words(n, words, sizeof(words));
+	/* Until the daemon is back nothing more comes to a line. */
+	r = n->kind == NOTICE_LOST || n->kind == NOTICE_BACK
+		    ? interleave_flush_waiting(o->stream->interleave, UINT64_MAX)
+		    : interleave_flush(o->stream->interleave, NULL);
+	if (r < 0)
+		return r;
 	if (n->kind == NOTICE_LOST || n->kind == NOTICE_BACK || o->style.mode == STREAM_RAW) {
 		output_say("%s", words);
 		return 0;
-	}
-	if (n->kind == NOTICE_REPLACED) {
-		r = interleave_flush(o->stream->interleave, NULL);
-		if (r < 0)
-			return r;
 	}
 	leave_line(o);
 	output_color(o, COLOR_YELLOW);

@@ -18,3 +18,7 @@ int render_stream_event(Output *o, json_object *event) _must_check_;
 int render_stream_notice(Output *o, const Notice *notice) _must_check_;
 /* What is held back of unfinished lines is given out. */
 int render_stream_end(Output *o) _must_check_;
+
+/* See output_due_ms() and output_idle(). */
+int render_stream_due_ms(const Output *o);
+int render_stream_idle(Output *o) _must_check_;

@@ -189,6 +189,8 @@ const OutputOps output_text_ops = {
 	.stream_begin = render_stream_begin,
 	.event = render_stream_event,
 	.notice = render_stream_notice,
+	.due_ms = render_stream_due_ms,
+	.idle = render_stream_idle,
 	.stream_end = render_stream_end,
 	.error = text_error,
 };

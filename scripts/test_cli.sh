@@ -235,7 +235,7 @@ test_spawn() {
     run 'unknown option of the backend' 5 spawn-agent --prompt x --option nonsense=1
     err_has 'invalid_params'
     run 'several' 0 spawn-agent --prompt x --count 3 --option delay_ms=1
-    out_has '^[0-9a-f]{8} +\| Partial 1 from xPartial 2 from xFinal from x$'
+    out_has '^[0-9a-f]{8} +\| Partial 1 from x'
     same 'three ends' "$(grep -c 'completed: 3 chunks' "$out")" 3
     run 'several, detached' 0 spawn-agent --prompt x --count 3 --detach
     out_lines 3
@@ -249,6 +249,21 @@ test_spawn() {
     out_is 'Partial 1 from xPartial 2 from xFinal from x'
     run 'the id with something else' 5 spawn-agent --prompt y --agent-id $id
     err_has 'already_exists'
+}
+
+# A line that is not over is shown all the same when nothing comes of it.
+test_unfinished_line() {
+    local pid
+    background "$dir/tok" spawn-agent -n 2 -p x --correlation-id tokens \
+        --option 'script=[{"after_ms":0,"chunk":"tok"},{"after_ms":60000,"chunk":"en"}]'
+    pid=$!
+    name='an unfinished line of several'
+    await "$dir/tok" '\| tok$'
+    background "$dir/tok-watch" watch --from-start --correlation-id tokens
+    await "$dir/tok-watch" '\| tok$'
+    kill -INT $! $pid
+    wait $pid
+    same 'exit code' $? 130
 }
 
 test_exec() {
@@ -663,6 +678,7 @@ test_unreachable
 start_daemon
 test_status
 test_spawn
+test_unfinished_line
 test_exec
 test_one_agent
 test_many_pages_of_output

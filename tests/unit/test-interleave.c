@@ -4,6 +4,7 @@
 
 #include "client/interleave.h"
 #include "common/buf.h"
+#include "common/clock.h"
 #include "tests/lib/check-main.h"
 
 #define MAX_LINE  16
@@ -151,6 +152,45 @@ START_TEST(test_refuses_what_is_no_id)
 }
 END_TEST
 
+START_TEST(test_what_waits_is_given_out)
+{
+	_cleanup_(interleave_free_p) Interleave *il = fresh();
+	uint64_t first;
+
+	ck_assert_uint_eq(interleave_waiting_since(il), UINT64_MAX);
+	feed(il, "A", "a1");
+	first = interleave_waiting_since(il);
+	ck_assert_uint_le(first, clock_monotonic_us());
+	feed(il, "B", "b1");
+	ck_assert_uint_eq(interleave_waiting_since(il), first);
+	ck_assert_int_eq(interleave_flush_waiting(il, first - 1), 0);
+	expect("");
+	/* More of it makes it wait anew: B's is older now. */
+	feed(il, "A", "a2");
+	ck_assert_int_eq(interleave_flush_waiting(il, UINT64_MAX - 1), 0);
+	expect("B|b1~\nA|a1a2~\n");
+	ck_assert_uint_eq(interleave_waiting_since(il), UINT64_MAX);
+}
+END_TEST
+
+START_TEST(test_line_goes_on_behind_what_was_given_out)
+{
+	_cleanup_(interleave_free_p) Interleave *il = fresh();
+
+	feed(il, "A", "a1");
+	ck_assert_int_eq(interleave_flush_waiting(il, UINT64_MAX), 0);
+	feed(il, "A", "\n\nx");
+	expect("A|a1~\nA|\n");
+	ck_assert_int_eq(interleave_flush_waiting(il, UINT64_MAX), 0);
+	feed(il, "A", "y\n");
+	expect("A|a1~\nA|\nA|x~\nA|y\n");
+	feed(il, "A", "z");
+	ck_assert_int_eq(interleave_flush_waiting(il, UINT64_MAX), 0);
+	ck_assert_int_eq(interleave_flush(il, "A"), 0);
+	expect("A|a1~\nA|\nA|x~\nA|y\nA|z~\n");
+}
+END_TEST
+
 static void teardown(void)
 {
 	buf_done(&seen);
@@ -170,6 +210,8 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_many_agents);
 	tcase_add_test(tc, test_hands_errors_on);
 	tcase_add_test(tc, test_refuses_what_is_no_id);
+	tcase_add_test(tc, test_what_waits_is_given_out);
+	tcase_add_test(tc, test_line_goes_on_behind_what_was_given_out);
 	suite_add_tcase(suite, tc);
 	return suite;
 }
