@@ -114,6 +114,7 @@ int text_parse_duration(const char *text, uint64_t *ret_ms)
 		{ "ms", 1 },
 		{ "s", 1000 },
 		{ "", 1000 },
+		{ "min", 60ULL * 1000 },
 		{ "m", 60ULL * 1000 },
 		{ "h", 3600ULL * 1000 },
 		{ "d", 86400ULL * 1000 },

@@ -19,7 +19,7 @@ size_t text_width(const char *text, size_t len);
 /* The length in bytes of its first `width` characters. */
 size_t text_fit(const char *text, size_t len, size_t width);
 
-/* "500ms", "30s", "2m", "1h", "1d"; a number alone is seconds. -EINVAL, -ERANGE. */
+/* "500ms", "30s", "2min" or "2m", "1h", "1d"; a number alone is seconds. -EINVAL, -ERANGE. */
 int text_parse_duration(const char *text, uint64_t *ret_ms) _must_check_;
 /* "1x", "10x", "0.5x"; "max" is 0. -EINVAL. */
 int text_parse_speed(const char *text, double *ret_factor) _must_check_;

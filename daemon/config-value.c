@@ -42,6 +42,7 @@ static const Unit time_units[] = {
 	{ "ms", 1000ULL },
 	{ "us", 1ULL },
 	{ "", 1000000ULL },
+	{ "m", 60000000ULL },
 	{ NULL, 0 },
 };
 
