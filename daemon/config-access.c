@@ -101,8 +101,7 @@ int config_access_set(ConfigBuilder *b, const char *name, const char *value)
 	uint32_t id = 0;
 
 	if (role <= ROLE_NONE) {
-		r = config_builder_error(
-			b, "%.128s: '%.64s' is not observe, submit or admin", name, value);
+		r = config_builder_fault(b, name, "'%.64s' is not observe, submit or admin", value);
 		if (r < 0)
 			return r;
 	}
@@ -110,10 +109,10 @@ int config_access_set(ConfigBuilder *b, const char *name, const char *value)
 	if (r == -ENOMEM)
 		return r;
 	if (r == -ENOENT)
-		return config_builder_error(b, "%.128s: there is no %s '%.128s'", name,
-			is_group ? "group" : "user", who);
+		return config_builder_fault(
+			b, name, "there is no %s '%.128s'", is_group ? "group" : "user", who);
 	if (r < 0)
-		return config_builder_error(b, "%.128s: looking up the %s failed: %s", name,
+		return config_builder_fault(b, name, "looking up the %s failed: %s",
 			is_group ? "group" : "user", strerror(-r));
 	r = once(b, is_group, id);
 	if (r <= 0 || role <= ROLE_NONE)

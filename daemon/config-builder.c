@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/config-options.h"
 #include "daemon/config-table.h"
 #include "daemon/config-value.h"
 
@@ -49,6 +50,7 @@ void config_builder_from(ConfigBuilder *b, const char *where)
 	forget_seen(b);
 	b->where = where;
 	b->line = 0;
+	b->from_option = false;
 }
 
 int config_builder_error(ConfigBuilder *b, const char *format, ...)
@@ -58,7 +60,8 @@ int config_builder_error(ConfigBuilder *b, const char *format, ...)
 
 	b->failed = true;
 	r = b->line > 0 ? buf_printf(b->errors, "%s:%u: ", b->where, b->line)
-			: buf_printf(b->errors, "%s: ", b->where);
+			: buf_printf(b->errors, "%s%s: ", b->from_option ? CONFIG_OPTION_FAULT : "",
+				  b->where);
 	if (r < 0)
 		return r;
 	va_start(ap, format);
@@ -67,6 +70,24 @@ int config_builder_error(ConfigBuilder *b, const char *format, ...)
 	if (r < 0)
 		return r;
 	return buf_append_char(b->errors, '\n');
+}
+
+int config_builder_fault(ConfigBuilder *b, const char *name, const char *format, ...)
+{
+	_cleanup_buf_ Buf what = { 0 };
+	va_list ap;
+	int r;
+
+	va_start(ap, format);
+	r = buf_vprintf(&what, format, ap);
+	va_end(ap);
+	if (r == 0)
+		r = buf_terminate(&what);
+	if (r < 0)
+		return r;
+	/* An option has been named by then. */
+	return b->from_option ? config_builder_error(b, "%s", what.data)
+			      : config_builder_error(b, "%.128s: %s", name, what.data);
 }
 
 int config_builder_once(ConfigBuilder *b, const char *key)
@@ -113,7 +134,7 @@ static int set_text(ConfigBuilder *b, const ConfigKey *key, const char *value)
 	char *copy = NULL;
 
 	if (config_value_check_text(key, value, why) < 0)
-		return config_builder_error(b, "%s: %s", key->name, why);
+		return config_builder_fault(b, key->name, "%s", why);
 	if (*value) {
 		copy = strdup(value);
 		if (!copy)
@@ -130,7 +151,7 @@ static int set_scalar(ConfigBuilder *b, const ConfigKey *key, void *base, const 
 	uint64_t number;
 
 	if (config_value_parse(key, value, &number, why) < 0)
-		return config_builder_error(b, "%s: %s", key->name, why);
+		return config_builder_fault(b, key->name, "%s", why);
 	config_value_put(key, base, number);
 	return 0;
 }

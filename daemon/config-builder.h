@@ -22,6 +22,7 @@ typedef struct ConfigBuilder {
 	/* Where the key that is being set comes from: a file and its line, or an option and line 0. */
 	const char *where;
 	unsigned line;
+	bool from_option;
 	ConfigSeen *seen;
 	size_t n_seen;
 } ConfigBuilder;
@@ -34,6 +35,9 @@ void config_builder_done(ConfigBuilder *b);
 void config_builder_from(ConfigBuilder *b, const char *where);
 /* Records something wrong at the current place, and goes on: 0, or -ENOMEM. */
 int config_builder_error(ConfigBuilder *b, const char *format, ...) _printf_(2, 3) _must_check_;
+/* The same about the value of the key `name`. */
+int config_builder_fault(ConfigBuilder *b, const char *name, const char *format, ...)
+	_printf_(3, 4) _must_check_;
 /* Sets one key. What is wrong with it is recorded: 0, or -ENOMEM. */
 int config_builder_set(
 	ConfigBuilder *b, const char *section, const char *name, const char *value) _must_check_;

@@ -7,22 +7,22 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <ini.h>
 
 #include "common/fd.h"
 #include "daemon/config-builder.h"
 #include "daemon/config-options.h"
+#include "daemon/config-places.h"
 #include "daemon/config-table.h"
 #include "daemon/config-value.h"
 
 #define FILE_MAX_BYTES (256U * 1024)
 #define LINE_MAX_BYTES (CONFIG_TEXT_MAX_BYTES + 512)
-#define FILE_NAME      "liongated.conf"
 
 typedef struct FileReader {
 	ConfigBuilder *builder;
@@ -248,45 +248,6 @@ static int load_with_drop_ins(ConfigBuilder *b, const char *path, bool required)
 	return r < 0 ? r : load_drop_ins(b, dir);
 }
 
-/* Root, and the ids that are given to services: below 1000, of systemd's DynamicUser=, and nobody. */
-static bool is_system_user(uid_t uid)
-{
-	return uid < 1000 || (uid >= 61184 && uid <= 65519) || uid == 65534;
-}
-
-static const char *home_dir(void)
-{
-	const char *home = getenv("HOME");
-	const struct passwd *user;
-
-	if (home && home[0] == '/')
-		return home;
-	user = getpwuid(getuid());
-	return user ? user->pw_dir : NULL;
-}
-
-/* *ret is NULL where there is no usual place. */
-static int usual_file(char **ret)
-{
-	const char *base = getenv("XDG_CONFIG_HOME");
-	const char *below = "/liongate/";
-	char *path;
-
-	*ret = NULL;
-	if (is_system_user(getuid())) {
-		base = "/etc";
-	} else if (!base || base[0] != '/') {
-		base = home_dir();
-		below = "/.config/liongate/";
-	}
-	if (!base)
-		return 0;
-	if (asprintf(&path, "%s%s%s", base, below, FILE_NAME) < 0)
-		return -ENOMEM;
-	*ret = path;
-	return 0;
-}
-
 static int load_files(ConfigBuilder *b, const ConfigOptions *options)
 {
 	_cleanup_free_ char *path = NULL;
@@ -296,9 +257,9 @@ static int load_files(ConfigBuilder *b, const ConfigOptions *options)
 		return 0;
 	if (options->config_file)
 		return load_with_drop_ins(b, options->config_file, true);
-	r = usual_file(&path);
-	if (r < 0 || !path)
-		return r;
+	r = config_places_file(geteuid(), &path);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
 	return load_with_drop_ins(b, path, false);
 }
 
@@ -314,6 +275,7 @@ static int apply_option(ConfigBuilder *b, const char *key, const char *value)
 	if (asprintf(&where, "--%.*s", (int)config_option_name_len(key), key) < 0)
 		return -ENOMEM;
 	config_builder_from(b, where);
+	b->from_option = true;
 	group = config_builder_group_name(section);
 	fault = group ? config_builder_group_fault(group) : NULL;
 	r = fault ? config_builder_error(b, "%s", fault)

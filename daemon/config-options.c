@@ -124,16 +124,18 @@ static int report_unknown(const char *arg, Buf *errors)
 	const char *best;
 
 	if (strncmp(arg, "--", 2) != 0)
-		return buf_printf(
-			errors, "unexpected argument '%.128s'; options begin with --\n", arg);
+		return buf_printf(errors,
+			CONFIG_OPTION_FAULT "unexpected argument '%.128s'; options begin with --\n",
+			arg);
 	name = strndup(arg + 2, config_option_name_len(arg + 2));
 	if (!name)
 		return -ENOMEM;
 	best = nearest_option(name);
 	if (!best)
-		return buf_printf(errors, "unknown option --%.128s\n", name);
+		return buf_printf(errors, CONFIG_OPTION_FAULT "unknown option --%.128s\n", name);
 	/* Names of options are said with hyphens, whichever way the table has them. */
-	if (buf_printf(errors, "unknown option --%.128s; did you mean --", name) < 0)
+	if (buf_printf(errors, CONFIG_OPTION_FAULT "unknown option --%.128s; did you mean --",
+		    name) < 0)
 		return -ENOMEM;
 	for (; *best; best++)
 		if (buf_append_char(errors, *best == '_' ? '-' : *best) < 0)
@@ -141,22 +143,27 @@ static int report_unknown(const char *arg, Buf *errors)
 	return buf_append_str(errors, "?\n");
 }
 
-/* 1: it is one of the options with a value, `*i` is at its last argument; 0: it is not; -EINVAL:
- * it is, and its value is missing, which is reported; -ENOMEM. */
+/* The option's value; `*i` is at its last argument then. No option means anything by an empty one: that
+ * is a variable that was not set. -EINVAL: it is missing, which is reported; -ENOMEM. */
 static int take_value(int argc, char *argv[], int *i, const char **ret, Buf *errors)
 {
 	const char *arg = argv[*i];
 	size_t len = config_option_name_len(arg);
 
-	if (arg[len] == '=') {
-		*ret = arg + len + 1;
-		return 1;
+	const char *value = NULL;
+
+	if (arg[len] == '=')
+		value = arg + len + 1;
+	else if (*i + 1 < argc)
+		value = argv[++*i];
+	if (value && *value) {
+		*ret = value;
+		return 0;
 	}
-	if (*i + 1 < argc) {
-		*ret = argv[++*i];
-		return 1;
-	}
-	return buf_printf(errors, "option %.128s needs a value\n", arg) < 0 ? -ENOMEM : -EINVAL;
+	return buf_printf(errors, CONFIG_OPTION_FAULT "option %.*s needs a value\n",
+		       (int)(len < 128 ? len : 128), arg) < 0
+		       ? -ENOMEM
+		       : -EINVAL;
 }
 
 static bool is_option(const char *arg, const char *name)
@@ -193,7 +200,6 @@ static int parse_key(int argc, char *argv[], int *i, ConfigOptions *o, Buf *erro
 static int parse_one(int argc, char *argv[], int *i, ConfigOptions *o, Buf *errors)
 {
 	const Flag *flag = find_flag(argv[*i]);
-	int r;
 
 	if (flag) {
 		/* Help and version win over whatever else is asked for. */
@@ -205,10 +211,8 @@ static int parse_one(int argc, char *argv[], int *i, ConfigOptions *o, Buf *erro
 		o->no_config = true;
 		return 0;
 	}
-	if (is_option(argv[*i], "--config")) {
-		r = take_value(argc, argv, i, &o->config_file, errors);
-		return r < 0 ? r : 0;
-	}
+	if (is_option(argv[*i], "--config"))
+		return take_value(argc, argv, i, &o->config_file, errors);
 	return parse_key(argc, argv, i, o, errors);
 }
 
@@ -234,14 +238,11 @@ int config_options_parse(int argc, char *argv[], ConfigOptions *ret, Buf *errors
 	}
 	if (o.no_config && o.config_file) {
 		failed = true;
-		(void)!buf_append_str(errors, "--config and --no-config exclude each other\n");
-	}
-	if (failed) {
-		config_options_done(&o);
-		return -EINVAL;
+		(void)!buf_append_str(errors,
+			CONFIG_OPTION_FAULT "--config and --no-config exclude each other\n");
 	}
 	*ret = o;
-	return 0;
+	return failed ? -EINVAL : 0;
 }
 
 void config_options_done(ConfigOptions *o)

@@ -1,7 +1,9 @@
 /* The configuration as a file that would be read to the same, and the page of --help. */
 #include "daemon/config.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/config-table.h"
 #include "daemon/config-value.h"
@@ -52,21 +54,34 @@ static int print_doc(const ConfigKey *key, const char *indent, Buf *b)
 	return r < 0 ? r : print_wrapped(b, indent, text.data);
 }
 
+/* A text that is not set: what holds instead, where there is such a thing, as a comment. */
+static int print_unset(const ConfigKey *key, Buf *b)
+{
+	_cleanup_free_ char *usual = NULL;
+	char why[CONFIG_WHY_BYTES];
+	int r = key->usual ? key->usual(geteuid(), &usual) : -ENOENT;
+
+	if (r == 0)
+		r = config_value_check_text(key, usual, why);
+	if (r == -ENOMEM)
+		return r;
+	return r < 0 ? buf_printf(b, "#%s =\n", key->name)
+		     : buf_printf(b, "#%s = %s\n", key->name, usual);
+}
+
 static int print_key(const ConfigKey *key, const void *base, Buf *b)
 {
 	const char *text = config_type_is_text(key->type) ? config_value_get_text(key, base) : "";
 	int r;
 
 	r = print_doc(key, "# ", b);
-	if (r == 0)
-		r = buf_printf(b, "%s%s =", text ? "" : "#", key->name);
-	if (r == 0 && text)
-		r = buf_append_char(b, ' ');
 	if (r < 0 || !text)
-		return r < 0 ? r : buf_append_char(b, '\n');
-	r = config_type_is_text(key->type)
-		    ? buf_append_str(b, text)
-		    : config_value_print(key->type, config_value_get(key, base), b);
+		return r < 0 ? r : print_unset(key, b);
+	r = buf_printf(b, "%s = ", key->name);
+	if (r == 0)
+		r = config_type_is_text(key->type)
+			    ? buf_append_str(b, text)
+			    : config_value_print(key->type, config_value_get(key, base), b);
 	return r < 0 ? r : buf_append_char(b, '\n');
 }
 

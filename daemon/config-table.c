@@ -4,6 +4,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "daemon/config-places.h"
 #include "daemon/config.h"
 
 #define KIB (1024ULL)
@@ -25,7 +26,8 @@ static const ConfigKey keys[] = {
 		.default_doc = "/run/liongate/control.sock; for a user's own daemon "
 			       "$XDG_RUNTIME_DIR/liongate/control.sock",
 		.type = CONFIG_TYPE_SOCKET,
-		.offset = offsetof(Config, socket) },
+		.offset = offsetof(Config, socket),
+		.usual = config_places_socket },
 	{ .section = "daemon",
 		.name = "socket_mode",
 		.doc = "Permissions of the socket, in octal.",
@@ -45,7 +47,8 @@ static const ConfigKey keys[] = {
 		.default_doc = "/var/lib/liongate; for a user's own daemon "
 			       "$XDG_STATE_HOME/liongate",
 		.type = CONFIG_TYPE_PATH,
-		.offset = offsetof(Config, state_dir) },
+		.offset = offsetof(Config, state_dir),
+		.usual = config_places_state_dir },
 	{ .section = "daemon",
 		.name = "workers",
 		.doc = "Threads that run agents; 0 is one for each core.",

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 typedef enum ConfigType {
 	CONFIG_TYPE_TEXT,    /* char *, NULL when unset, as is */
@@ -33,6 +34,8 @@ typedef struct ConfigKey {
 	uint64_t default_value; /* in the unit of the field; texts begin as NULL */
 	uint64_t min, max;      /* counts, sizes and times, in the unit of the field */
 	bool reloadable;
+	/* Of a path: the one that is in force where none is set, which the caller frees; or NULL. */
+	int (*usual)(uid_t uid, char **ret);
 } ConfigKey;
 
 /* All keys of the sections without names, sections together. */

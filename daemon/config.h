@@ -80,7 +80,8 @@ typedef struct ConfigOptions {
 	size_t n;
 } ConfigOptions;
 
-/* Reads argv. 0; -EINVAL with the reasons, one a line, appended to `errors`; -ENOMEM. */
+/* Reads argv. 0; -EINVAL with the reasons, one a line, appended to `errors`, and *ret what could be read,
+ * so that config_load() can say what is wrong beside that; -ENOMEM. */
 int config_options_parse(int argc, char *argv[], ConfigOptions *ret, Buf *errors) _must_check_;
 void config_options_done(ConfigOptions *o);
 
@@ -89,7 +90,8 @@ void config_options_done(ConfigOptions *o);
 int config_load(const ConfigOptions *options, Config **ret, Buf *errors) _must_check_;
 void config_free(Config *c);
 
-/* INI text that config_load() would read to the same configuration, each key with its default and meaning as comments. */
+/* INI text that config_load() would read to the same configuration, each key with its default and meaning as comments;
+ * a path that is not set is a comment, too: the one that is in force. */
 int config_print(const Config *c, Buf *b) _must_check_;
 /* What --help says. */
 int config_print_help(Buf *b) _must_check_;

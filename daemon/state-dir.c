@@ -1,30 +1,14 @@
 #include "daemon/state-dir.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "daemon/config-places.h"
 
 int state_dir_find(const Config *config, char **ret)
 {
-	const char *given = getenv("STATE_DIRECTORY"); /* systemd's; may be a list */
-	const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-	char *path;
-	int n;
-
-	if (config->state_dir)
-		n = asprintf(&path, "%s", config->state_dir);
-	else if (given && *given)
-		n = asprintf(&path, "%.*s", (int)strcspn(given, ":"), given);
-	else if (geteuid() == 0)
-		n = asprintf(&path, "/var/lib/liongate");
-	else if (xdg && *xdg == '/')
-		n = asprintf(&path, "%s/liongate", xdg);
-	else if (home && *home == '/')
-		n = asprintf(&path, "%s/.local/state/liongate", home);
-	else
-		return -ENOENT;
-	if (n < 0)
-		return -ENOMEM;
-	*ret = path;
-	return 0;
+	if (!config->state_dir)
+		return config_places_state_dir(geteuid(), ret);
+	return (*ret = strdup(config->state_dir)) ? 0 : -ENOMEM;
 }

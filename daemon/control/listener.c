@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/rpc-error.h"
 #include "common/socket-path.h"
+#include "daemon/config-places.h"
 #include "daemon/control/listen-socket.h"
 
 /* Clients that come in one turn, so that those who are there are served meanwhile. */
@@ -167,22 +168,19 @@ static int take_from_systemd(Listener *l)
 /* The caller frees *ret. Its directory is made, if it can be. */
 static int usual_path(char **ret)
 {
-	const char *runtime = getuid() == 0 ? NULL : getenv("XDG_RUNTIME_DIR");
 	_cleanup_free_ char *path = NULL;
+	mode_t mode;
 	char *slash;
 	int r;
 
-	if (runtime && *runtime == '/')
-		r = asprintf(&path, "%s/liongate/control.sock", runtime);
-	else
-		r = asprintf(&path, "%s", SOCKET_PATH_SYSTEM);
-	if (r < 0) {
-		path = NULL;
-		return -ENOMEM;
-	}
+	r = config_places_socket(geteuid(), &path);
+	if (r < 0)
+		return r;
+	/* The system's is for whoever the socket itself lets in. */
+	mode = strcmp(path, SOCKET_PATH_SYSTEM) == 0 ? 0755 : 0700;
 	slash = strrchr(path, '/');
 	*slash = '\0';
-	r = dir_make(path, runtime ? 0700 : 0755);
+	r = dir_make(path, mode);
 	if (r < 0) {
 		log_error("the directory %s of the control socket cannot be made: %s", path,
 			strerror(-r));

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "daemon/config-places.h"
 #include "daemon/config.h"
 #include "tests/lib/check-main.h"
 
@@ -58,17 +59,21 @@ static int load_with(Config **ret, const char *const *arguments)
 {
 	_cleanup_(config_options_done) ConfigOptions options = { 0 };
 	char *argv[16] = { (char[]){ "liongated" } };
-	int r, argc = 1;
+	int r, parsed, argc = 1;
 
 	buf_done(&errors);
 	while (arguments[argc - 1]) {
 		argv[argc] = (char *)(uintptr_t)arguments[argc - 1];
 		argc++;
 	}
-	r = config_options_parse(argc, argv, &options, &errors);
-	if (r < 0)
-		return r;
-	return config_load(&options, ret, &errors);
+	parsed = config_options_parse(argc, argv, &options, &errors);
+	ck_assert(parsed == 0 || parsed == -EINVAL);
+	r = config_load(&options, ret, &errors);
+	if (r == 0 && parsed < 0) {
+		config_free(*ret);
+		*ret = NULL;
+	}
+	return r < 0 ? r : parsed;
 }
 
 /* Loads `text` as the only file. */
@@ -180,7 +185,8 @@ static const struct {
 	{ "7d", true, 7 * 86400 * USEC_PER_SEC },
 	{ "90", true, 90 * USEC_PER_SEC },
 	{ "0", true, 0 },
-	{ "1m", false, 0 },
+	{ "3m", true, 180 * USEC_PER_SEC },
+	{ "1M", false, 0 },
 	{ "1S", false, 0 },
 	{ "s", false, 0 },
 	{ "-1s", false, 0 },
@@ -270,15 +276,19 @@ START_TEST(all_errors_at_once)
 
 	write_file("c.conf", "[daemon]\nworkers = many\nnonsense\n[log]\nsegment_bytes = 1\n"
 			     "[limits]\nmax_runing = 1\n");
-	ck_assert_int_eq(load_with(&c, (const char *[]){ "--config", path_of("c.conf"),
-					       "--max-batch=x", "--group..max_running=1", NULL }),
+	ck_assert_int_eq(
+		load_with(&c, (const char *[]){ "--config", path_of("c.conf"), "--max-batch=x",
+				      "--nope=3", "--group..max_running=1",
+				      "--access.user.no-such-user=submit", NULL }),
 		-EINVAL);
 	assert_error("c.conf:2: workers:");
 	assert_error("c.conf:3: 'nonsense' is no KEY = VALUE");
 	assert_error("c.conf:5: segment_bytes:");
 	assert_error("c.conf:7: unknown key 'max_runing'");
-	assert_error("--max-batch: max_batch: 'x' is not a whole number");
-	assert_error("--group..max_running: the group needs a name");
+	assert_error("liongated: --max-batch: 'x' is not a whole number");
+	assert_error("liongated: --group..max_running: the group needs a name");
+	assert_error("liongated: unknown option --nope\n");
+	assert_error("liongated: --access.user.no-such-user: there is no user 'no-such-user'");
 }
 END_TEST
 
@@ -371,6 +381,78 @@ START_TEST(drop_ins_in_order)
 }
 END_TEST
 
+START_TEST(paths_in_force_are_printed)
+{
+	_cleanup_buf_ Buf printed = { 0 };
+	Config *a = NULL, *b;
+
+	ck_assert_int_eq(setenv("STATE_DIRECTORY", "/var/lib/of-systemd:/var/lib/other", 1), 0);
+	ck_assert_int_eq(setenv("XDG_RUNTIME_DIR", "/nonexistent/runtime", 1), 0);
+	ck_assert_int_eq(load_with(&a, (const char *[]){ "--no-config", NULL }), 0);
+	ck_assert_int_eq(config_print(a, &printed), 0);
+	ck_assert_int_eq(buf_terminate(&printed), 0);
+	ck_assert_ptr_nonnull(strstr(printed.data, "\n#state_dir = /var/lib/of-systemd\n"));
+	ck_assert_ptr_nonnull(strstr(printed.data,
+		config_places_is_service(geteuid())
+			? "\n#socket = /run/liongate/control.sock\n"
+			: "\n#socket = /nonexistent/runtime/liongate/control.sock\n"));
+	b = must_load_text(printed.data);
+	ck_assert_ptr_null(b->socket);
+	ck_assert_ptr_null(b->state_dir);
+	config_free(a);
+	config_free(b);
+}
+END_TEST
+
+static const struct {
+	uid_t uid;
+	bool service;
+} users[] = {
+	{ 0, true },
+	{ 1, true },
+	{ 999, true },
+	{ 1000, false },
+	{ 61183, false },
+	{ 61184, true },
+	{ 65519, true },
+	{ 65520, false },
+	{ 65533, false },
+	{ 65534, true },
+	{ 65535, false },
+};
+
+static void assert_place(int (*place)(uid_t uid, char **ret), uid_t uid, const char *expected)
+{
+	_cleanup_free_ char *path = NULL;
+
+	ck_assert_int_eq(place(uid, &path), 0);
+	ck_assert_str_eq(path, expected);
+}
+
+/* What a service user's daemon reads, keeps and listens at is the system's, all three of them. */
+START_TEST(usual_places)
+{
+	bool service = users[_i].service;
+
+	ck_assert_int_eq(setenv("HOME", "/home/x", 1), 0);
+	ck_assert_int_eq(setenv("XDG_RUNTIME_DIR", "/run/user/x", 1), 0);
+	ck_assert_int_eq(setenv("XDG_CONFIG_HOME", "not/absolute", 1), 0);
+	ck_assert_int_eq(unsetenv("XDG_STATE_HOME"), 0);
+	ck_assert_int_eq(unsetenv("STATE_DIRECTORY"), 0);
+	ck_assert(config_places_is_service(users[_i].uid) == service);
+	assert_place(config_places_file, users[_i].uid,
+		service ? "/etc/liongate/liongated.conf"
+			: "/home/x/.config/liongate/liongated.conf");
+	assert_place(config_places_state_dir, users[_i].uid,
+		service ? "/var/lib/liongate" : "/home/x/.local/state/liongate");
+	assert_place(config_places_socket, users[_i].uid,
+		service ? "/run/liongate/control.sock" : "/run/user/x/liongate/control.sock");
+	ck_assert_int_eq(setenv("XDG_STATE_HOME", "/state", 1), 0);
+	assert_place(config_places_state_dir, users[_i].uid,
+		service ? "/var/lib/liongate" : "/state/liongate");
+}
+END_TEST
+
 START_TEST(usual_place_of_a_user)
 {
 	Config *c = NULL;
@@ -439,14 +521,18 @@ static const struct {
 	const char *arguments[4];
 	const char *error;
 } bad_options[] = {
-	{ { "--max-runing=5" }, "unknown option --max-runing; did you mean --max-running?\n" },
+	{ { "--max-runing=5" },
+		"liongated: unknown option --max-runing; did you mean --max-running?\n" },
 	{ { "--max-runing", "5" }, "unknown option --max-runing; did you mean --max-running?\n" },
 	{ { "--chek-config" }, "unknown option --chek-config; did you mean --check-config?\n" },
 	{ { "--xyzzy" }, "unknown option --xyzzy\n" },
 	{ { "--other=admin" }, "unknown option --other" },
-	{ { "start" }, "unexpected argument 'start'" },
+	{ { "start" }, "liongated: unexpected argument 'start'" },
 	{ { "--max-running" }, "option --max-running needs a value\n" },
 	{ { "--config" }, "option --config needs a value\n" },
+	{ { "--config=" }, "option --config needs a value\n" },
+	{ { "--state-dir=" }, "liongated: option --state-dir needs a value\n" },
+	{ { "--socket", "" }, "option --socket needs a value\n" },
 	{ { "--config=/x", "--no-config" }, "exclude each other\n" },
 	{ { "--group.max_running=1" }, "unknown option --group.max_running" },
 };
@@ -551,8 +637,10 @@ Suite *test_suite(void)
 	tcase_add_test(files, drop_ins_in_order);
 	tcase_add_test(files, missing_file);
 	tcase_add_test(files, long_line);
+	tcase_add_test(files, paths_in_force_are_printed);
 	tcase_add_test(files, diff);
 	tcase_add_test(files, diff_ignores_order);
+	tcase_add_loop_test(options, usual_places, 0, ARRAY_SIZE(users));
 	tcase_add_test(options, usual_place_of_a_user);
 	tcase_add_test(options, option_forms);
 	tcase_add_loop_test(options, refused_option, 0, ARRAY_SIZE(bad_options));
