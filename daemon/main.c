@@ -22,6 +22,15 @@ static void print(FILE *to, const Buf *text)
 	(void)fwrite(text->data, 1, text->len, to);
 }
 
+/* What was asked for and did not get out was not done. */
+static int flush_stdout(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	fprintf(stderr, "liongated: standard output cannot be written: %s\n", strerror(errno));
+	return -EIO;
+}
+
 /* As many as the hard limit allows; programs get the limit that we were started with, since the reaper is forked before. */
 static void raise_open_files(void)
 {
@@ -89,12 +98,53 @@ static int act(const ConfigOptions *options, Config *config)
 		return run(options, config);
 	}
 	config_free(config);
+	return r < 0 ? r : flush_stdout();
+}
+
+/* --help and --version, which need no configuration. */
+static int tell(ConfigAction action)
+{
+	_cleanup_buf_ Buf text = { 0 };
+	int r;
+
+	r = action == CONFIG_ACTION_HELP
+		    ? config_print_help(&text)
+		    : buf_append_str(&text, "liongated " LIONGATE_VERSION "\n");
+	if (r < 0)
+		return r;
+	print(stdout, &text);
+	return flush_stdout();
+}
+
+/* Everything that is wrong, of options and files alike, in one go. */
+static int load(int argc, char *argv[], ConfigOptions *options, Config **ret)
+{
+	_cleanup_buf_ Buf errors = { 0 };
+	Config *config = NULL;
+	int r = 0, parsed;
+
+	parsed = config_options_parse(argc, argv, options, &errors);
+	if (parsed == 0 && options->action >= CONFIG_ACTION_HELP)
+		return 0;
+	if (parsed == 0 || parsed == -EINVAL)
+		r = config_load(options, &config, &errors);
+	if (r == 0)
+		r = parsed;
+	if (r == 0) {
+		*ret = config;
+		return 0;
+	}
+	config_free(config);
+	print(stderr, &errors);
+	if (r == -ENOMEM)
+		fprintf(stderr, "liongated: %s\n", strerror(-r));
+	else if (parsed < 0)
+		fputs("liongated: --help says which options there are\n", stderr);
 	return r;
 }
 
 int main(int argc, char *argv[])
 {
-	_cleanup_buf_ Buf errors = { 0 }, help = { 0 };
 	_cleanup_(config_options_done) ConfigOptions options = { 0 };
 	Config *config = NULL;
 	int r;
@@ -102,23 +152,14 @@ int main(int argc, char *argv[])
 	tame_malloc();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a full disk, not a death */
+	/* They mean nothing here, and are no reason to die. */
+	signal(SIGUSR1, SIG_IGN);
+	signal(SIGUSR2, SIG_IGN);
 	umask(077);
 	journal_set_up();
-	r = config_options_parse(argc, argv, &options, &errors);
-	if (r == 0 && options.action == CONFIG_ACTION_VERSION)
-		return puts("liongated " LIONGATE_VERSION) < 0;
-	if (r == 0 && options.action == CONFIG_ACTION_HELP) {
-		r = config_print_help(&help);
-		print(stdout, &help);
-		return r < 0;
-	}
-	if (r == 0)
-		r = config_load(&options, &config, &errors);
-	if (r != 0) {
-		print(stderr, &errors);
+	if (load(argc, argv, &options, &config) < 0)
 		return 2;
-	}
-	r = act(&options, config);
+	r = config ? act(&options, config) : tell(options.action);
 	jsonx_thread_done();
 	libevent_global_shutdown();
 	return r < 0 ? 1 : 0;

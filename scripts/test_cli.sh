@@ -99,6 +99,16 @@ run_with() {
     if [ "$rc" -eq "$want" ]; then pass; else fail "exit code $want was expected"; fi
 }
 
+# run_daemon NAME EXIT_CODE ARGUMENT...: runs liongated for a question that it answers and exits.
+run_daemon() {
+    local want=$2
+    name=$1
+    shift 2
+    timeout 60 "$daemon" "$@" </dev/null >"$out" 2>"$err"
+    rc=$?
+    if [ "$rc" -eq "$want" ]; then pass; else fail "exit code $want was expected"; fi
+}
+
 out_is() {
     if [ "$(cat "$out"; echo .)" = "$1." ]; then pass; else fail "the output is not: $1"; fi
 }
@@ -195,6 +205,31 @@ test_usage() {
     run 'bad colour' 2 --color=pink status
     run 'not UTF-8' 2 spawn-agent --prompt $'\xff'
     run 'socket and ephemeral' 2 --ephemeral --socket x status
+}
+
+test_liongated() {
+    local option
+    printf '[daemon]\nworkers = many\n' >"$dir/bad.conf"
+    run_daemon 'all mistakes at once' 2 --config "$dir/bad.conf" --check-config --max-running=zz \
+        --nope=3 --durability=x
+    err_has '^liongated: unknown option --nope$'
+    err_has "^liongated: --max-running: 'zz' is not a whole number"
+    err_has "^liongated: --durability: 'x' is not"
+    err_has "^$dir/bad.conf:2: workers: 'many' is not"
+    err_has '^liongated: --help says'
+    run_daemon 'empty values' 2 --no-config --socket= --state-dir=
+    err_has '^liongated: option --socket needs a value$'
+    err_has '^liongated: option --state-dir needs a value$'
+    run_daemon 'the configuration in force' 0 --no-config --print-config
+    out_has '^#socket = /.*/control.sock$'
+    out_has '^#state_dir = /'
+    run_daemon 'the help' 0 --help
+    for option in --help --version --print-config --check-config; do
+        name="$option into a full disk"
+        "$daemon" --no-config $option >/dev/full 2>"$err"
+        same 'exit code' $? 1
+        err_has '^liongated: standard output cannot be written: No space left'
+    done
 }
 
 test_unreachable() {
@@ -674,6 +709,7 @@ watch
 
 test_help
 test_usage
+test_liongated
 test_unreachable
 start_daemon
 test_status
