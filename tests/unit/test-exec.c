@@ -14,7 +14,6 @@
 #include "daemon/backend/backend.h"
 #include "daemon/loop/worker.h"
 #include "daemon/reaper/reaper-client.h"
-#include "daemon/reaper/reaper-proc.h"
 #include "daemon/reaper/reaper.h"
 #include "tests/lib/check-main.h"
 #include "tests/lib/temp-dir.h"
@@ -692,35 +691,6 @@ START_TEST(what_is_paused_can_end)
 }
 END_TEST
 
-/* The marker is there, and its program has been waited for. */
-static void wait_over(const char *marker)
-{
-	PidList children = { 0 };
-	do {
-		sleep_ms(10);
-		children.n = 0;
-		ck_assert_int_eq(reaper_proc_children(reaper.pid, &children), 0);
-	} while (faccessat(dir.fd, marker, F_OK, 0) < 0 || children.n > 0);
-	pid_list_done(&children);
-}
-
-/* However it ends, nobody hears of the end of what was never started. */
-START_TEST(what_was_paused_all_along_has_started)
-{
-	Agent a;
-	char options[512];
-	snprintf(options, sizeof(options), "{\"argv\":[\"touch\",\"%s/marker\"]}", dir.path);
-	agent_new(&a, options, "", 0);
-	call(call_start_paused, a.run);
-	wait_over("marker");
-	ck_assert(!a.started);
-	call(call_cancel, a.run);
-	ck_assert(wait_for(&a.ended, LONG_MS));
-	ck_assert(a.started);
-	agent_done(&a);
-}
-END_TEST
-
 START_TEST(freeing_it_kills_it)
 {
 	Agent a;
@@ -842,7 +812,6 @@ Suite *test_suite(void)
 	tcase_add_test(t, pause_holds_everything);
 	tcase_add_test(t, pause_in_the_middle_of_a_read);
 	tcase_add_test(t, what_is_paused_can_end);
-	tcase_add_test(t, what_was_paused_all_along_has_started);
 	tcase_add_test(t, freeing_it_kills_it);
 	tcase_add_test(t, a_torrent_lets_others_live);
 	tcase_add_test(t, many_at_once);
