@@ -1,6 +1,5 @@
 #include "daemon/eventlog/eventlog.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -43,44 +42,22 @@ struct EventLog {
 
 /* ---- Opening ---- */
 
-static int compare_bases(const void *a, const void *b)
-{
-	const SegmentInfo *x = a, *y = b;
-
-	return x->base < y->base ? -1 : x->base > y->base;
-}
-
 /* All segments there are, by base, without their ends. */
 static int list_segments(EventLog *log)
 {
-	DIR *dir;
-	int fd = openat(log->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_buf_ Buf bases = { 0 };
+	size_t n;
+	int r = segment_list(log->dirfd, &bases);
 
-	if (fd < 0)
-		return -errno;
-	dir = fdopendir(fd);
-	if (!dir) {
-		close(fd);
-		return -errno;
-	}
-	for (struct dirent *entry; (entry = readdir(dir));) {
-		SegmentTable *t;
-		uint64_t base;
-
-		if (segment_parse_name(entry->d_name, &base) < 0)
-			continue;
-		t = segment_table_copy(log->table, 0, 1);
-		if (!t) {
-			closedir(dir);
-			return -ENOMEM;
-		}
-		t->infos[t->n - 1].base = base;
-		segment_table_unref(log->table);
-		log->table = t;
-	}
-	closedir(dir);
-	if (log->table)
-		qsort(log->table->infos, log->table->n, sizeof(SegmentInfo), compare_bases);
+	if (r < 0 || bases.len == 0)
+		return r;
+	n = bases.len / sizeof(uint64_t);
+	log->table = segment_table_copy(NULL, 0, n);
+	if (!log->table)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		memcpy(&log->table->infos[i].base, bases.data + i * sizeof(uint64_t),
+			sizeof(uint64_t));
 	return 0;
 }
 

@@ -1,6 +1,5 @@
 #include "daemon/eventlog/log-check.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -38,47 +37,6 @@ typedef struct Walk {
 
 /* ---- Which segments there are ---- */
 
-static int compare_bases(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static int read_names(DIR *dir, Buf *bases)
-{
-	int r = 0;
-
-	for (struct dirent *entry; r == 0 && (entry = readdir(dir));) {
-		uint64_t base;
-
-		if (segment_parse_name(entry->d_name, &base) == 0)
-			r = buf_append(bases, &base, sizeof(base));
-	}
-	return r;
-}
-
-/* uint64_t after uint64_t, ascending. */
-static int list_bases(int log_dirfd, Buf *bases)
-{
-	int fd = openat(log_dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
-	DIR *dir;
-
-	if (fd < 0)
-		return -errno;
-	dir = fdopendir(fd);
-	if (!dir) {
-		r = -errno;
-		close(fd);
-		return r;
-	}
-	r = read_names(dir, bases);
-	closedir(dir);
-	if (r == 0 && bases->len > 0)
-		qsort(bases->data, bases->len / sizeof(uint64_t), sizeof(uint64_t), compare_bases);
-	return r;
-}
-
 static uint64_t base_at(const Buf *bases, size_t i)
 {
 	uint64_t base;
@@ -90,7 +48,7 @@ static uint64_t base_at(const Buf *bases, size_t i)
 int log_check_oldest(int log_dirfd, uint64_t *ret)
 {
 	_cleanup_buf_ Buf bases = { 0 };
-	int r = list_bases(log_dirfd, &bases);
+	int r = segment_list(log_dirfd, &bases);
 
 	if (r == 0)
 		*ret = bases.len > 0 ? base_at(&bases, 0) : UINT64_MAX;
@@ -447,7 +405,7 @@ int log_check_run(LogCheck *c)
 {
 	_cleanup_buf_ Buf bases = { 0 };
 	size_t n;
-	int r = list_bases(c->dirfd, &bases);
+	int r = segment_list(c->dirfd, &bases);
 
 	c->lives.findings = c->findings;
 	c->lives.applied = c->applied;

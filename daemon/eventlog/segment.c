@@ -1,5 +1,6 @@
 #include "daemon/eventlog/segment.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -28,6 +29,48 @@ int segment_parse_name(const char *name, uint64_t *ret_base)
 		return -EINVAL;
 	*ret_base = base;
 	return 0;
+}
+
+static int compare_bases(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static int read_names(DIR *dir, Buf *bases)
+{
+	struct dirent *entry;
+	int r = 0;
+
+	/* A list that ends too early would have the log go on in the middle. */
+	while (r == 0 && (errno = 0, entry = readdir(dir))) {
+		uint64_t base;
+
+		if (segment_parse_name(entry->d_name, &base) == 0)
+			r = buf_append(bases, &base, sizeof(base));
+	}
+	return r < 0 ? r : -errno;
+}
+
+int segment_list(int log_dirfd, Buf *bases)
+{
+	int fd = openat(log_dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
+	DIR *dir;
+
+	if (fd < 0)
+		return -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	r = read_names(dir, bases);
+	closedir(dir);
+	if (r == 0 && bases->len > 0)
+		qsort(bases->data, bases->len / sizeof(uint64_t), sizeof(uint64_t), compare_bases);
+	return r;
 }
 
 static int open_pair(int log_dirfd, uint64_t base, int flags, Segment **ret)

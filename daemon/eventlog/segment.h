@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/buf.h"
 #include "common/protocol.h"
 
 typedef struct IndexRecord {
@@ -42,6 +43,9 @@ typedef struct Segment {
 void segment_name(uint64_t base, const char *suffix, char out[SEGMENT_NAME_LEN + 16]);
 /* -EINVAL if it is not "BASE.ndjson". */
 int segment_parse_name(const char *name, uint64_t *ret_base) _must_check_;
+
+/* The bases of all segments there are, ascending: uint64_t after uint64_t. -errno. */
+int segment_list(int log_dirfd, Buf *bases) _must_check_;
 
 /* Opens both files for reading and appending, and makes them (0600) if `create`. -errno. */
 int segment_open(int log_dirfd, uint64_t base, bool create, Segment **ret) _must_check_;
