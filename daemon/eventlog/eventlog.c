@@ -16,12 +16,17 @@
 /* What main keeps of the newest batches: readers that are less far behind are served from memory. */
 #define HOT_BYTES (4U * 1024 * 1024)
 
+/* What a dead daemon had not synced is in these, at the end of the log: the sealed one that the syncer has, the one that it was to be
+ * given next, and the successor of that, in which nothing is yet. */
+#define UNSYNCED_SEGMENTS 3
+
 struct EventLog {
 	EventLogHooks hooks;
 	int dirfd;
 	LogMeta meta;
 	bool power_cut; /* the last daemon did not end in order, and the machine was started anew since */
-	uint64_t lost_from, lost_to;
+	uint64_t lost_from, lost_to; /* 0: nothing is to be announced */
+	bool stale;                  /* the catalog knew more events than there are */
 	EventLogOptions options;
 
 	SegmentTable *table;
@@ -117,86 +122,163 @@ int eventlog_open(const char *state_dir, const EventLogOptions *options, EventLo
 
 /* ---- Recovery ---- */
 
-static int recover_segment(
-	EventLog *log, size_t i, uint64_t from_seq, const EventLogRecovery *recovery)
+/* The last segment. */
+typedef struct Tail {
+	Segment *segment; /* one reference */
+	SegmentState state;
+} Tail;
+
+/* It may hold what a dead daemon had not synced. */
+static bool is_recent(const EventLog *log, size_t i)
 {
-	_cleanup_segment_ Segment *s = NULL;
+	return i + UNSYNCED_SEGMENTS >= log->table->n;
+}
+
+static int recover_segment(
+	EventLog *log, size_t i, uint64_t from_seq, const EventLogRecovery *recovery, Tail *tail)
+{
 	SegmentInfo *info = &log->table->infos[i];
 	bool last = i + 1 == log->table->n;
-	/* The syncer is never more than two sealed segments behind, of which the third may be new and empty. */
-	bool verify = log->power_cut && i + 4 > log->table->n;
-	SegmentState state = { 0 };
-	int r = segment_open(log->dirfd, info->base, false, &s);
+	int r;
 
+	segment_unref(TAKE_PTR(tail->segment));
+	r = segment_open(log->dirfd, info->base, false, &tail->segment);
 	if (r == 0)
-		r = segment_recover(log->dirfd, s, verify, last, from_seq, recovery, &state);
+		r = segment_recover(tail->segment, log->power_cut && is_recent(log, i), from_seq,
+			recovery, &tail->state);
 	if (r < 0)
 		return r;
-	/* What a dead daemon had not synced yet is, before anybody builds on it. */
-	if (!log->meta.clean && i + 4 > log->table->n && fdatasync(s->fd) < 0)
-		return -errno;
-	info->end = state.end;
-	info->bytes = state.bytes;
-	if (!last && state.end > log->table->infos[i + 1].base) {
+	info->end = tail->state.end;
+	info->bytes = tail->state.bytes;
+	if (!last && info->end > info[1].base) {
 		log_error("segment %020" PRIu64 " overlaps the next one", info->base);
 		return -EBADMSG;
 	}
-	if (last)
-		log->active = TAKE_PTR(s);
+	if (!last)
+		r = segment_cut(log->dirfd, tail->segment, &tail->state);
+	/* What a dead daemon had not synced yet is, before anybody builds on it. */
+	if (r == 0 && !log->meta.clean && is_recent(log, i) && fdatasync(tail->segment->fd) < 0)
+		r = -errno;
+	return r;
+}
+
+/* All of them. *ret_doubtful: holes from before this one on may not have been announced. */
+static int recover_segments(EventLog *log, uint64_t from_seq, const EventLogRecovery *recovery,
+	Tail *tail, size_t *ret_doubtful)
+{
+	size_t n = log->table ? log->table->n : 0;
+	size_t doubtful = n > UNSYNCED_SEGMENTS ? n - UNSYNCED_SEGMENTS : 1;
+
+	for (size_t i = 0; i < n; i++) {
+		int r = recover_segment(log, i, from_seq, recovery, tail);
+
+		if (r < 0)
+			return r;
+		if (tail->state.lost > 0 && i + 1 < doubtful)
+			doubtful = i + 1;
+		log->end_seq = log->table->infos[i].end;
+	}
+	*ret_doubtful = doubtful;
 	return 0;
 }
 
-/* A hole that no event follows yet has not been announced: the last daemon died before it could. */
-static void note_hole(EventLog *log, size_t i)
+/* 1: what is missing before segment `i` was told by the daemon that began it, or by one after that. */
+static int is_announced(const EventLog *log, size_t i)
 {
-	const SegmentInfo *info = &log->table->infos[i];
+	const SegmentInfo *infos = log->table->infos;
+	int r = 0;
 
-	if (i > 0 && info->base > log->end_seq && log->lost_from == 0)
-		log->lost_from = log->end_seq;
-	if (log->lost_from > 0)
-		log->lost_to = info->base - 1;
-	if (info->end > info->base)
-		log->lost_from = log->lost_to = 0;
+	for (size_t j = i; r == 0 && j < log->table->n; j++)
+		r = segment_announces(
+			log->dirfd, infos[j].base, infos[i - 1].end, infos[i].base - 1);
+	return r;
 }
 
-/* The place where the log goes on: the last segment, or a new one. */
-static int prepare_active(EventLog *log)
+/* Where the oldest hole begins that nobody was told of: the last daemon died before it could, or it is new. */
+static int note_holes(EventLog *log, size_t doubtful)
 {
-	uint64_t next = log->end_seq;
+	size_t n = log->table ? log->table->n : 0;
+
+	for (size_t i = doubtful; i < n && log->lost_from == 0; i++) {
+		const SegmentInfo *infos = log->table->infos;
+		int r = infos[i].base > infos[i - 1].end ? is_announced(log, i) : 1;
+
+		if (r < 0)
+			return r;
+		if (r == 0)
+			log->lost_from = infos[i - 1].end;
+	}
+	return 0;
+}
+
+/* No number that may have been seen is given out again, whatever became of its event. */
+static void pass_over_lost(EventLog *log, uint64_t lost)
+{
+	uint64_t next = log->end_seq, ceiling = log->meta.seq_ceiling;
+	bool unsynced = log->power_cut && log->meta.durability == DURABILITY_INTERVAL;
+	bool doubtful = unsynced || log->stale || !log->table;
+
+	if (log->lost_from == 0 && (lost > 0 || (doubtful && ceiling > next)))
+		log->lost_from = next;
+	if (log->lost_from == 0)
+		return;
+	next += lost;
+	log->end_seq = next > ceiling ? next : ceiling;
+	log->lost_to = log->end_seq - 1;
+}
+
+static int begin_segment(EventLog *log)
+{
 	SegmentTable *t;
-	int r;
+	int r = segment_open(log->dirfd, log->end_seq, true, &log->active);
 
-	if (log->power_cut && log->meta.durability == DURABILITY_INTERVAL &&
-		log->meta.seq_ceiling > next) {
-		if (log->lost_from == 0)
-			log->lost_from = next;
-		log->lost_to = log->meta.seq_ceiling - 1;
-		log->end_seq = next = log->meta.seq_ceiling;
-	}
-	if (log->active && log->table->infos[log->table->n - 1].end == next) {
-		SegmentInfo *info = &log->table->infos[log->table->n - 1];
-
-		log->active_bytes = info->bytes;
-		info->end = UINT64_MAX;
-		info->bytes = 0;
-		return 0;
-	}
-	segment_unref(log->active);
-	log->active = NULL;
-	r = segment_open(log->dirfd, next, true, &log->active);
 	if (r < 0)
 		return r;
 	t = segment_table_copy(log->table, 0, 1);
 	if (!t)
 		return -ENOMEM;
-	t->infos[t->n - 1] = (SegmentInfo){ .base = next, .end = UINT64_MAX };
+	t->infos[t->n - 1] = (SegmentInfo){ .base = log->end_seq, .end = UINT64_MAX };
 	segment_table_unref(log->table);
 	log->table = t;
+	log->active_bytes = 0;
 	return 0;
+}
+
+/* The place where the log goes on: the last segment, or a new one. What announces a hole is the first event of a segment. */
+static int prepare_active(EventLog *log, const Tail *tail)
+{
+	SegmentInfo *info = log->table ? &log->table->infos[log->table->n - 1] : NULL;
+
+	pass_over_lost(log, tail->state.lost);
+	if (!info || info->end != log->end_seq || (log->lost_from > 0 && info->end > info->base))
+		return begin_segment(log);
+	log->active = segment_ref(tail->segment);
+	log->active_bytes = info->bytes;
+	info->end = UINT64_MAX;
+	info->bytes = 0;
+	return 0;
+}
+
+static int recover(EventLog *log, uint64_t from_seq, const EventLogRecovery *recovery, Tail *tail)
+{
+	size_t doubtful = 0;
+	int r = recover_segments(log, from_seq, recovery, tail, &doubtful);
+
+	if (r == 0)
+		r = note_holes(log, doubtful);
+	if (r == 0)
+		r = prepare_active(log, tail);
+	if (r < 0)
+		return r;
+	/* Before anything is cut off: that numbers were given out is then said by the name of the new segment. */
+	if (fsync(log->dirfd) < 0)
+		return -errno;
+	return tail->segment ? segment_cut(log->dirfd, tail->segment, &tail->state) : 0;
 }
 
 int eventlog_recover(EventLog *log, uint64_t from_seq, const EventLogRecovery *recovery)
 {
+	Tail tail = { 0 };
 	int r;
 
 	log->end_seq = 1;
@@ -204,21 +286,16 @@ int eventlog_recover(EventLog *log, uint64_t from_seq, const EventLogRecovery *r
 	log->sealed_bytes = 0;
 	segment_unref(log->active);
 	log->active = NULL;
-	for (size_t i = 0; log->table && i < log->table->n; i++) {
-		r = recover_segment(log, i, from_seq, recovery);
-		if (r < 0)
-			return r;
-		note_hole(log, i);
-		log->end_seq = log->table->infos[i].end;
-	}
-	r = prepare_active(log);
+	r = recover(log, from_seq, recovery, &tail);
+	segment_unref(tail.segment);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i + 1 < log->table->n; i++)
 		log->sealed_bytes += log->table->infos[i].bytes;
 	if (log->meta.seq_ceiling < log->end_seq)
 		log->meta.seq_ceiling = log->end_seq;
-	return fsync(log->dirfd) < 0 ? -errno : 0;
+	log->stale = from_seq > log->end_seq && from_seq <= log->meta.seq_ceiling;
+	return 0;
 }
 
 bool eventlog_power_cut(const EventLog *log)

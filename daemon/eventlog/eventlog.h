@@ -50,7 +50,7 @@ int eventlog_recover(
 	EventLog *log, uint64_t from_seq, const EventLogRecovery *recovery) _must_check_;
 /* The machine went down under the last daemon. Known once it is open. */
 bool eventlog_power_cut(const EventLog *log);
-/* What a power cut took, to be announced: false if nothing. */
+/* Among these events there are some that a power cut or damage took, to be announced first: false if there are none. */
 bool eventlog_lost(const EventLog *log, uint64_t *ret_from, uint64_t *ret_to);
 /* Starts the committer. Its messages come through `main`. -errno. */
 int eventlog_start(EventLog *log, Mailbox *main, const EventLogHooks *hooks) _must_check_;

@@ -65,21 +65,48 @@ static void note_gap(LogCheck *c, uint64_t from, uint64_t to)
 	life_check_hole(&c->lives, to + 1);
 }
 
-/* The event after a gap is the one to announce it. */
-static void settle_gap(LogCheck *c, json_object *event, const IndexRecord *record)
+typedef struct Gap {
+	uint64_t from, to;
+} Gap;
+
+/* False: the event says nothing of it. */
+static bool is_announced(LogCheck *c, json_object *event, const Gap *gap)
 {
-	json_object *lost = jsonx_get(event, "lost", json_type_object);
-	uint64_t from = c->gap_from, to = c->gap_to;
+	if (!segment_event_announces(event, gap->from, gap->to))
+		return false;
+	findings_note(
+		c->findings, "gap %" PRIu64 "-%" PRIu64 ", which is announced", gap->from, gap->to);
+	return true;
+}
+
+/* The event after a gap is the one to announce it; or a later DaemonStarted does, where it was found later. */
+static int settle_gaps(LogCheck *c, json_object *event, const IndexRecord *record)
+{
+	Gap gap = { c->gap_from, c->gap_to }, *gaps = (Gap *)(void *)c->unannounced.data;
+	size_t n = c->unannounced.len / sizeof(Gap), kept = 0;
 
 	c->gap_from = c->gap_to = 0;
-	if (record->type == EVENT_TYPE_DAEMON_STARTED &&
-		jsonx_get_uint(lost, "from", UINT64_MAX) <= from &&
-		jsonx_get_uint(lost, "to", 0) >= to)
-		findings_note(
-			c->findings, "gap %" PRIu64 "-%" PRIu64 ", which is announced", from, to);
-	else
+	for (size_t i = 0; i < n && record->type == EVENT_TYPE_DAEMON_STARTED; i++)
+		if (!is_announced(c, event, &gaps[i]))
+			gaps[kept++] = gaps[i];
+	if (record->type == EVENT_TYPE_DAEMON_STARTED)
+		c->unannounced.len = kept * sizeof(Gap);
+	if (gap.from == 0 || is_announced(c, event, &gap))
+		return 0;
+	return buf_append(&c->unannounced, &gap, sizeof(gap));
+}
+
+static void report_gaps(LogCheck *c)
+{
+	const Gap *gaps = (const Gap *)(const void *)c->unannounced.data;
+
+	for (size_t i = 0; i < c->unannounced.len / sizeof(Gap); i++)
 		findings_problem(c->findings,
-			"gap %" PRIu64 "-%" PRIu64 ", which nothing announces", from, to);
+			"gap %" PRIu64 "-%" PRIu64 ", which nothing announces", gaps[i].from,
+			gaps[i].to);
+	if (c->gap_from > 0)
+		findings_note(c->findings, "gap %" PRIu64 "-%" PRIu64 " at the end of the log",
+			c->gap_from, c->gap_to);
 }
 
 /* ---- One line ---- */
@@ -115,6 +142,9 @@ static bool same_meaning(const IndexRecord *a, const IndexRecord *b)
 static void check_record(Walk *w, const char *line, size_t len, const IndexRecord *record,
 	const IndexRecord *expected)
 {
+	/* That it is damaged has been said, and the index knows it. */
+	if (!expected && segment_is_hole(record))
+		return;
 	if (record->end != w->pos + len)
 		findings_problem(w->findings,
 			"the index has it end at byte %" PRIu32 ", not %" PRIu64, record->end,
@@ -214,8 +244,9 @@ static int check_line(Walk *w, const char *line, size_t len)
 		life_check_hole(&c->lives, seq);
 		return 0;
 	}
-	if (c->gap_from > 0)
-		settle_gap(c, event, &expected);
+	r = settle_gaps(c, event, &expected);
+	if (r < 0)
+		return r;
 	return life_check_event(&c->lives, event, seq, &expected, record ? record->agent : 0);
 }
 
@@ -412,13 +443,13 @@ int log_check_run(LogCheck *c)
 	n = bases.len / sizeof(uint64_t);
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = check_segment(c, base_at(&bases, i), i + 1 == n);
-	if (r == 0 && c->gap_from > 0)
-		findings_note(c->findings, "gap %" PRIu64 "-%" PRIu64 " at the end of the log",
-			c->gap_from, c->gap_to);
+	if (r == 0)
+		report_gaps(c);
 	return r;
 }
 
 void log_check_done(LogCheck *c)
 {
 	life_check_done(&c->lives);
+	buf_done(&c->unannounced);
 }

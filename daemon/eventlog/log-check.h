@@ -22,6 +22,7 @@ typedef struct LogCheck {
 	uint64_t end_seq;    /* one past the newest event */
 	/* A hole in the numbers that no event was seen behind yet; 0: none. */
 	uint64_t gap_from, gap_to;
+	Buf unannounced; /* holes that an event was seen behind which does not tell of them */
 } LogCheck;
 
 /* -errno: it could not look. What is wrong with the log is in the findings. */

@@ -5,7 +5,8 @@
  *
  * STATE/log/BASE.idx holds one IndexRecord for each line, in order, little-endian: so the record of `seq` stands at
  * (seq - BASE) * 24, and the line begins where the one before it ends. It is a projection of the .ndjson: when it
- * is missing or short it is made anew. Its CRC is what tells a rotten line from a good one.
+ * is missing or short it is made anew. Its CRC is what tells a rotten line from a good one. An event that was lost to damage between
+ * good lines has a record that says nothing but where the damaged bytes end.
  *
  * Thread: a Segment is shared by reference between committer, syncer and main; descriptors and base never change. */
 #pragma once
@@ -38,6 +39,14 @@ typedef struct Segment {
 	int fd;     /* the lines */
 	int idx_fd; /* the index */
 } Segment;
+
+/* It stands for an event that is lost. */
+static inline bool segment_is_hole(const IndexRecord *record)
+{
+	return record->end > 0 && record->type == EVENT_TYPE_NONE && record->agent == 0 &&
+	       record->crc == 0 && record->raw_bytes == 0 && record->channel == 0 &&
+	       record->code == 0;
+}
 
 /* The file's name, with a NUL. */
 void segment_name(uint64_t base, const char *suffix, char out[SEGMENT_NAME_LEN + 16]);

@@ -246,6 +246,31 @@ class Killed(RestartCase):
         seqs = [e["seq"] for e in self.daemon.events()]
         self.assertEqual(seqs, list(range(1, len(seqs) + 1)))
 
+    def test_lost_lines_are_told(self):
+        agent = self.client.spawn(options={"chunks": 10, "delay_ms": 0})
+        self.client.wait(agent)
+        self.daemon.kill()
+        harness.wait_no_orphans()
+        # As a power cut would: the index is longer than the lines, so the numbers were given out.
+        path = self.daemon.log_files()[-1]
+        with open(path, "rb") as f:
+            lines = f.readlines()
+        os.truncate(path, os.path.getsize(path) - sum(map(len, lines[-4:])))
+        self.up()
+        kept = len(lines) - 4
+        started = self.daemon.events()[kept]
+        self.assertEqual(started["type"], "DaemonStarted")
+        self.assertEqual(started["lost"], {"from": kept + 1, "to": started["seq"] - 1})
+        self.assertGreater(started["seq"], len(lines))
+        watcher = self.daemon.client()
+        watcher.call("events.subscribe", after=0)
+        gap, seen = watcher.wait_note("gap")
+        self.assertEqual((gap["from"], gap["to"]), (kept + 1, started["seq"] - 1))
+        self.assertEqual([e["seq"] for e in seen], list(range(1, kept + 1)))
+        self.kill_and_restart()
+        self.assertNotIn("lost", self.daemon_events()[-1])
+        Log(self.daemon.state)
+
     def test_over_many_segments(self):
         self.kill_and_restart("--segment-bytes=65536")
         options = {"chunks": 30, "delay_ms": 0, "chunk_bytes": 5000}

@@ -5,11 +5,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/fd.h"
 #include "common/log.h"
 #include "daemon/eventlog/log-check.h"
-#include "daemon/eventlog/log-meta.h"
 
 #define WAIT_MS 30000
 
@@ -164,12 +165,62 @@ void log_fixture_crash(LogFixture *f)
 
 void log_fixture_reboot(LogFixture *f)
 {
-	_cleanup_close_ int fd = open(temp_dir_path(&f->dir, "log"), O_RDONLY | O_DIRECTORY);
+	_cleanup_close_ int fd = log_fixture_dirfd(f);
 	LogMeta meta;
 
 	ck_assert_int_eq(log_meta_read(fd, &meta), 0);
 	meta.boot_id.bytes[3] ^= 1;
 	ck_assert_int_eq(log_meta_write(fd, &meta), 0);
+}
+
+/* ---- What is on the disk ---- */
+
+int log_fixture_dirfd(LogFixture *f)
+{
+	int fd = open(temp_dir_path(&f->dir, "log"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
+LogMeta log_fixture_meta(LogFixture *f)
+{
+	_cleanup_close_ int fd = log_fixture_dirfd(f);
+	LogMeta meta;
+
+	ck_assert_int_eq(log_meta_read(fd, &meta), 0);
+	return meta;
+}
+
+size_t log_fixture_list(LogFixture *f, uint64_t *bases, size_t max)
+{
+	_cleanup_close_ int fd = log_fixture_dirfd(f);
+	_cleanup_buf_ Buf b = { 0 };
+
+	ck_assert_int_eq(segment_list(fd, &b), 0);
+	ck_assert_uint_lt(b.len / sizeof(*bases), max);
+	memcpy(bases, b.data, b.len);
+	return b.len / sizeof(*bases);
+}
+
+off_t log_fixture_size(LogFixture *f, uint64_t base, const char *suffix)
+{
+	_cleanup_close_ int fd = log_fixture_dirfd(f);
+	char name[SEGMENT_NAME_LEN + 16];
+	struct stat st;
+
+	segment_name(base, suffix, name);
+	return fstatat(fd, name, &st, 0) < 0 ? -1 : st.st_size;
+}
+
+void log_fixture_cut(LogFixture *f, uint64_t base, const char *suffix, off_t bytes)
+{
+	_cleanup_close_ int dirfd = log_fixture_dirfd(f), fd = -1;
+	char name[SEGMENT_NAME_LEN + 16];
+
+	segment_name(base, suffix, name);
+	fd = openat(dirfd, name, O_WRONLY | O_CLOEXEC);
+	ck_assert_int_eq(ftruncate(fd, log_fixture_size(f, base, suffix) - bytes), 0);
 }
 
 /* ---- Events ---- */
@@ -205,6 +256,23 @@ void log_fixture_emit(LogFixture *f, EventType type, void *owner, size_t body_le
 	ck_assert_int_eq(emitter_end(&f->emitter, &meta), 0);
 }
 
+void log_fixture_announce(LogFixture *f)
+{
+	EventMeta meta = { .type = EVENT_TYPE_DAEMON_STARTED };
+	JsonWriter *w = emitter_begin(&f->emitter);
+	uint64_t from, to;
+
+	jw_key_cstring(w, "type", protocol_event_name(EVENT_TYPE_DAEMON_STARTED));
+	if (eventlog_lost(f->log, &from, &to)) {
+		jw_key(w, "lost");
+		jw_object_begin(w);
+		jw_key_uint(w, "from", from);
+		jw_key_uint(w, "to", to);
+		jw_object_end(w);
+	}
+	ck_assert_int_eq(emitter_end(&f->emitter, &meta), 0);
+}
+
 void log_fixture_flush(LogFixture *f)
 {
 	emitter_flush(&f->emitter);
@@ -231,7 +299,7 @@ void log_fixture_wait(LogFixture *f, uint64_t seq)
 
 void log_fixture_assert_sound(LogFixture *f)
 {
-	_cleanup_close_ int fd = open(temp_dir_path(&f->dir, "log"), O_RDONLY | O_DIRECTORY);
+	_cleanup_close_ int fd = log_fixture_dirfd(f);
 	_cleanup_free_ char *text = NULL;
 	size_t len;
 	Findings findings = { .out = open_memstream(&text, &len) };

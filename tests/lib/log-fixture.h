@@ -5,6 +5,7 @@
 
 #include "daemon/eventlog/emitter.h"
 #include "daemon/eventlog/eventlog.h"
+#include "daemon/eventlog/log-meta.h"
 #include "tests/lib/temp-dir.h"
 
 typedef struct LogFixture {
@@ -36,8 +37,19 @@ void log_fixture_crash(LogFixture *f);
 /* Makes the log believe that the machine was started anew since. */
 void log_fixture_reboot(LogFixture *f);
 
+int log_fixture_dirfd(LogFixture *f); /* to be closed */
+LogMeta log_fixture_meta(LogFixture *f);
+/* How many segments there are, which are less than `max`. */
+size_t log_fixture_list(LogFixture *f, uint64_t *bases, size_t max);
+/* -1: there is no such file. */
+off_t log_fixture_size(LogFixture *f, uint64_t base, const char *suffix);
+/* Takes so many bytes off its end. */
+void log_fixture_cut(LogFixture *f, uint64_t base, const char *suffix, off_t bytes);
+
 /* One event of `body_len` bytes or a little more, about no agent if `owner` is NULL. */
 void log_fixture_emit(LogFixture *f, EventType type, void *owner, size_t body_len);
+/* What a daemon says first: DaemonStarted, with what was lost. */
+void log_fixture_announce(LogFixture *f);
 void log_fixture_flush(LogFixture *f);
 /* Delivers what has come, or waits for something. */
 void log_fixture_pump(LogFixture *f);

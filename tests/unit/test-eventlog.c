@@ -1,6 +1,5 @@
 #include "daemon/eventlog/eventlog.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -13,7 +12,6 @@
 
 #include "common/fd.h"
 #include "common/log.h"
-#include "daemon/eventlog/log-meta.h"
 #include "tests/lib/check-main.h"
 #include "tests/lib/log-fixture.h"
 
@@ -22,7 +20,8 @@
 #define MIB          (1024UL * KIB)
 
 static LogFixture f;
-static uint64_t next_index; /* owner of chunks: an agent's */
+static uint64_t next_index;                /* owner of chunks: an agent's */
+static const EventLogRecovery no_recovery; /* for what has nothing to deliver */
 
 static void setup(void)
 {
@@ -41,60 +40,13 @@ static void emit(size_t n, size_t body_len)
 		log_fixture_emit(&f, EVENT_TYPE_DAEMON_STOPPING, NULL, body_len);
 }
 
-static int open_dir(void)
-{
-	int fd = open(temp_dir_path(&f.dir, "log"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	ck_assert_int_ge(fd, 0);
-	return fd;
-}
-
-static LogMeta read_meta(void)
-{
-	_cleanup_close_ int fd = open_dir();
-	LogMeta meta;
-
-	ck_assert_int_eq(log_meta_read(fd, &meta), 0);
-	return meta;
-}
-
-static int compare_numbers(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static size_t list_bases(uint64_t *bases, size_t max)
-{
-	DIR *d = opendir(temp_dir_path(&f.dir, "log"));
-	size_t n = 0;
-
-	for (struct dirent *e; (e = readdir(d));)
-		if (segment_parse_name(e->d_name, &bases[n]) == 0)
-			ck_assert_uint_lt(++n, max);
-	closedir(d);
-	qsort(bases, n, sizeof(*bases), compare_numbers);
-	return n;
-}
-
-static off_t file_size(uint64_t base, const char *suffix)
-{
-	_cleanup_close_ int fd = open_dir();
-	char name[SEGMENT_NAME_LEN + 16];
-	struct stat st;
-
-	segment_name(base, suffix, name);
-	return fstatat(fd, name, &st, 0) < 0 ? -1 : st.st_size;
-}
-
 /* What main was given is what the files hold, byte for byte. */
 static void assert_files_are_what_came(void)
 {
-	_cleanup_close_ int fd = open_dir();
+	_cleanup_close_ int fd = log_fixture_dirfd(&f);
 	_cleanup_buf_ Buf all = { 0 };
 	uint64_t bases[256];
-	size_t n = list_bases(bases, ARRAY_SIZE(bases));
+	size_t n = log_fixture_list(&f, bases, ARRAY_SIZE(bases));
 
 	for (size_t i = 0; i < n; i++) {
 		char name[SEGMENT_NAME_LEN + 16];
@@ -141,7 +93,7 @@ START_TEST(test_order)
 		log_fixture_pump(&f);
 	log_fixture_stop(&f);
 	log_fixture_assert_sound(&f);
-	ck_assert_int_eq(file_size(1, ".ndjson"), (off_t)f.lines.len);
+	ck_assert_int_eq(log_fixture_size(&f, 1, ".ndjson"), (off_t)f.lines.len);
 }
 END_TEST
 
@@ -233,12 +185,12 @@ START_TEST(test_rotation)
 	ck_assert_uint_eq(eventlog_bytes(f.log), f.lines.len);
 	log_fixture_stop(&f);
 	log_fixture_assert_sound(&f);
-	n = list_bases(bases, ARRAY_SIZE(bases));
+	n = log_fixture_list(&f, bases, ARRAY_SIZE(bases));
 	ck_assert_uint_gt(n, 5);
 	ck_assert_uint_eq(bases[0], 1);
 	for (size_t i = 0; i < n; i++) {
-		ck_assert_int_le(file_size(bases[i], ".ndjson"), 10000);
-		ck_assert_int_gt(file_size(bases[i], ".ndjson"), i + 1 < n ? 9000 : 0);
+		ck_assert_int_le(log_fixture_size(&f, bases[i], ".ndjson"), 10000);
+		ck_assert_int_gt(log_fixture_size(&f, bases[i], ".ndjson"), i + 1 < n ? 9000 : 0);
 	}
 	log_fixture_start(&f);
 	ck_assert_uint_eq(eventlog_end_seq(f.log), 301);
@@ -264,7 +216,7 @@ START_TEST(test_line_above_segment)
 	log_fixture_wait(&f, 9);
 	assert_files_are_what_came();
 	log_fixture_assert_sound(&f);
-	n = list_bases(bases, ARRAY_SIZE(bases));
+	n = log_fixture_list(&f, bases, ARRAY_SIZE(bases));
 	ck_assert_uint_eq(n, ARRAY_SIZE(expected));
 	for (size_t i = 0; i < n; i++)
 		ck_assert_uint_eq(bases[i], expected[i]);
@@ -280,7 +232,7 @@ START_TEST(test_first_line_above_segment)
 	log_fixture_start(&f);
 	emit(1, 50000);
 	log_fixture_wait(&f, 1);
-	ck_assert_int_gt(file_size(1, ".ndjson"), 50000);
+	ck_assert_int_gt(log_fixture_size(&f, 1, ".ndjson"), 50000);
 	log_fixture_assert_sound(&f);
 }
 END_TEST
@@ -297,7 +249,7 @@ START_TEST(test_configure)
 	eventlog_configure(f.log, &f.options);
 	emit(1, 1000);
 	log_fixture_wait(&f, 6);
-	ck_assert_uint_eq(list_bases(bases, 16), 2);
+	ck_assert_uint_eq(log_fixture_list(&f, bases, 16), 2);
 	ck_assert_uint_eq(bases[1], 6);
 }
 END_TEST
@@ -310,7 +262,7 @@ START_TEST(test_restart)
 
 	log_fixture_start(&f);
 	log_id = *eventlog_id(f.log);
-	ck_assert(!read_meta().clean);
+	ck_assert(!log_fixture_meta(&f).clean);
 	for (uint64_t round = 0; round < 4; round++) {
 		ck_assert(!eventlog_power_cut(f.log));
 		ck_assert_uint_eq(eventlog_end_seq(f.log), round * 10 + 1);
@@ -321,8 +273,8 @@ START_TEST(test_restart)
 			log_fixture_crash(&f);
 		else
 			log_fixture_stop(&f);
-		ck_assert(read_meta().clean == (round % 2 == 0));
-		ck_assert_uint_gt(read_meta().seq_ceiling, round * 10 + 10);
+		ck_assert(log_fixture_meta(&f).clean == (round % 2 == 0));
+		ck_assert_uint_gt(log_fixture_meta(&f).seq_ceiling, round * 10 + 10);
 		log_fixture_assert_sound(&f);
 		log_fixture_start(&f);
 		ck_assert(uuid_equal(eventlog_id(f.log), &log_id));
@@ -350,7 +302,7 @@ START_TEST(test_never_started)
 	log_fixture_open(&f);
 	eventlog_close(f.log);
 	f.log = NULL;
-	ck_assert(!read_meta().clean);
+	ck_assert(!log_fixture_meta(&f).clean);
 	eventlog_close(NULL);
 }
 END_TEST
@@ -374,130 +326,6 @@ START_TEST(test_meta_is_gone)
 	log_fixture_wait(&f, 4);
 	log_fixture_stop(&f);
 	log_fixture_assert_sound(&f);
-}
-END_TEST
-
-/* ---- Power cuts ---- */
-
-static void assert_lost(uint64_t from, uint64_t to)
-{
-	uint64_t lost_from = 0, lost_to = 0;
-
-	ck_assert(eventlog_lost(f.log, &lost_from, &lost_to) == (from > 0));
-	if (from > 0) {
-		ck_assert_uint_eq(lost_from, from);
-		ck_assert_uint_eq(lost_to, to);
-	}
-}
-
-/* Numbers that may have been seen are not given out again. */
-START_TEST(test_power_cut)
-{
-	uint64_t ceiling;
-
-	log_fixture_start(&f);
-	assert_lost(0, 0);
-	emit(20, 100);
-	log_fixture_wait(&f, 20);
-	log_fixture_crash(&f);
-	ceiling = read_meta().seq_ceiling;
-	log_fixture_reboot(&f);
-	log_fixture_start(&f);
-	ck_assert(eventlog_power_cut(f.log));
-	assert_lost(21, ceiling - 1);
-	ck_assert_uint_eq(eventlog_end_seq(f.log), ceiling);
-	ck_assert_uint_eq(eventlog_oldest_seq(f.log), 1);
-	emit(1, 100);
-	log_fixture_wait(&f, ceiling);
-	ck_assert_int_gt(file_size(ceiling, ".ndjson"), 0);
-	log_fixture_stop(&f);
-	log_fixture_start(&f);
-	ck_assert(!eventlog_power_cut(f.log));
-	assert_lost(0, 0);
-	ck_assert_uint_eq(eventlog_end_seq(f.log), ceiling + 1);
-}
-END_TEST
-
-/* A cut, and then a crash before anything could announce it: still to be announced. */
-START_TEST(test_power_cut_and_crash)
-{
-	uint64_t ceiling;
-
-	log_fixture_start(&f);
-	emit(20, 100);
-	log_fixture_wait(&f, 20);
-	log_fixture_crash(&f);
-	ceiling = read_meta().seq_ceiling;
-	log_fixture_reboot(&f);
-	for (int i = 0; i < 3; i++) {
-		log_fixture_start(&f);
-		ck_assert(eventlog_power_cut(f.log) == (i == 0));
-		assert_lost(21, ceiling - 1);
-		ck_assert_uint_eq(eventlog_end_seq(f.log), ceiling);
-		log_fixture_crash(&f);
-	}
-	/* Two cuts in a row are one hole. */
-	log_fixture_reboot(&f);
-	log_fixture_start(&f);
-	assert_lost(21, eventlog_end_seq(f.log) - 1);
-	ck_assert_uint_ge(eventlog_end_seq(f.log), ceiling);
-	ceiling = eventlog_end_seq(f.log);
-	emit(1, 10);
-	log_fixture_wait(&f, ceiling);
-	log_fixture_crash(&f);
-	log_fixture_start(&f);
-	assert_lost(0, 0);
-}
-END_TEST
-
-/* With fsync nothing that was seen is lost, so no number need be passed over. */
-START_TEST(test_power_cut_fsync)
-{
-	f.options.durability = DURABILITY_FSYNC;
-	log_fixture_start(&f);
-	emit(20, 100);
-	log_fixture_wait(&f, 20);
-	log_fixture_crash(&f);
-	log_fixture_reboot(&f);
-	log_fixture_start(&f);
-	ck_assert(eventlog_power_cut(f.log));
-	assert_lost(0, 0);
-	ck_assert_uint_eq(eventlog_end_seq(f.log), 21);
-}
-END_TEST
-
-/* A clean stop needs no such care. */
-START_TEST(test_clean_reboot)
-{
-	log_fixture_start(&f);
-	emit(20, 100);
-	log_fixture_stop(&f);
-	log_fixture_reboot(&f);
-	log_fixture_start(&f);
-	ck_assert(!eventlog_power_cut(f.log));
-	assert_lost(0, 0);
-	ck_assert_uint_eq(eventlog_end_seq(f.log), 21);
-}
-END_TEST
-
-/* What the cut has taken is gone, what it has left counts, and the number of the lost line is not given out again. */
-START_TEST(test_power_cut_takes_lines)
-{
-	log_fixture_start(&f);
-	emit(20, 100);
-	log_fixture_wait(&f, 20);
-	log_fixture_crash(&f);
-	ck_assert_int_eq(truncate(temp_dir_path(&f.dir, "log/00000000000000000001.ndjson"),
-				 file_size(1, ".ndjson") - 250),
-		0);
-	log_fixture_reboot(&f);
-	log_fixture_start(&f);
-	assert_lost(19, read_meta().seq_ceiling - 1);
-	ck_assert_uint_eq(f.n_recovered, 18);
-	emit(1, 10);
-	log_fixture_stop(&f);
-	log_fixture_start(&f);
-	ck_assert_uint_eq(f.n_recovered, 19);
 }
 END_TEST
 
@@ -673,7 +501,7 @@ START_TEST(test_prune)
 	emit(300, 100);
 	log_fixture_wait(&f, 300);
 	view = eventlog_view(f.log);
-	n_all = list_bases(all, ARRAY_SIZE(all));
+	n_all = log_fixture_list(&f, all, ARRAY_SIZE(all));
 	/* Only what the catalog knows. */
 	ck_assert_int_eq(eventlog_prune(f.log, 1, &bases, &n), 0);
 	ck_assert_uint_eq(n, 0);
@@ -729,7 +557,6 @@ END_TEST
 START_TEST(test_overlap)
 {
 	EventLog *log = NULL;
-	const EventLogRecovery recovery = { 0 };
 
 	f.options.segment_bytes = 10000;
 	log_set_level(0);
@@ -744,7 +571,7 @@ START_TEST(test_overlap)
 				 temp_dir_path(&f.dir, "log/00000000000000000003.idx")),
 		0);
 	ck_assert_int_eq(eventlog_open(f.dir.path, &f.options, &log), 0);
-	ck_assert_int_eq(eventlog_recover(log, UINT64_MAX, &recovery), -EBADMSG);
+	ck_assert_int_eq(eventlog_recover(log, UINT64_MAX, &no_recovery), -EBADMSG);
 	eventlog_close(log);
 }
 END_TEST
@@ -767,11 +594,6 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_stop_commits);
 	tcase_add_test(tc, test_never_started);
 	tcase_add_loop_test(tc, test_meta_is_gone, 0, 2);
-	tcase_add_test(tc, test_power_cut);
-	tcase_add_test(tc, test_power_cut_and_crash);
-	tcase_add_test(tc, test_power_cut_fsync);
-	tcase_add_test(tc, test_clean_reboot);
-	tcase_add_test(tc, test_power_cut_takes_lines);
 	tcase_add_loop_test(tc, test_full, 0, 2);
 	tcase_add_test(tc, test_full_to_the_end);
 	tcase_add_test(tc, test_hot);
