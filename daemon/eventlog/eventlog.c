@@ -134,6 +134,29 @@ static bool is_recent(const EventLog *log, size_t i)
 	return i + UNSYNCED_SEGMENTS >= log->table->n;
 }
 
+/* Sealed, synced, and known to the catalog: the sizes of its files say all that is to be known. False: they do not. */
+static bool list_segment(const EventLog *log, size_t i, uint64_t from_seq)
+{
+	SegmentInfo *info = &log->table->infos[i];
+	char name[SEGMENT_NAME_LEN + 16];
+	struct stat st;
+	uint64_t end;
+
+	if (is_recent(log, i) || info[1].base > from_seq)
+		return false;
+	end = info[1].base;
+	segment_name(info->base, ".idx", name);
+	if (fstatat(log->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		(uint64_t)st.st_size != (end - info->base) * sizeof(IndexRecord))
+		return false;
+	segment_name(info->base, ".ndjson", name);
+	if (fstatat(log->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_size == 0)
+		return false;
+	info->end = end;
+	info->bytes = (uint64_t)st.st_size;
+	return true;
+}
+
 static int recover_segment(
 	EventLog *log, size_t i, uint64_t from_seq, const EventLogRecovery *recovery, Tail *tail)
 {
@@ -170,12 +193,15 @@ static int recover_segments(EventLog *log, uint64_t from_seq, const EventLogReco
 	size_t doubtful = n > UNSYNCED_SEGMENTS ? n - UNSYNCED_SEGMENTS : 1;
 
 	for (size_t i = 0; i < n; i++) {
-		int r = recover_segment(log, i, from_seq, recovery, tail);
+		int r = 0;
 
+		if (!list_segment(log, i, from_seq)) {
+			r = recover_segment(log, i, from_seq, recovery, tail);
+			if (tail->state.lost > 0 && i + 1 < doubtful)
+				doubtful = i + 1;
+		}
 		if (r < 0)
 			return r;
-		if (tail->state.lost > 0 && i + 1 < doubtful)
-			doubtful = i + 1;
 		log->end_seq = log->table->infos[i].end;
 	}
 	*ret_doubtful = doubtful;

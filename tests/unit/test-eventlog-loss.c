@@ -321,6 +321,28 @@ START_TEST(test_lost_to_catalog)
 }
 END_TEST
 
+/* What was sealed and synced long ago is not even opened. */
+START_TEST(test_old_is_listed)
+{
+	const char *path;
+
+	f.options.segment_bytes = 10000;
+	log_fixture_start(&f);
+	emit(500, 100);
+	log_fixture_crash(&f);
+	path = temp_dir_path(&f.dir, "log/00000000000000000001.ndjson");
+	ck_assert_int_eq(unlink(path), 0);
+	/* It has a size, and cannot be opened for writing. */
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	ck_assert_int_eq(
+		mkdir(temp_dir_path(&f.dir, "log/00000000000000000001.ndjson/x"), 0700), 0);
+	ck_assert_int_eq(eventlog_open(f.dir.path, &f.options, &f.log), 0);
+	ck_assert_int_eq(eventlog_recover(f.log, 501, &no_recovery), 0);
+	ck_assert_uint_eq(eventlog_oldest_seq(f.log), 1);
+	ck_assert_uint_eq(eventlog_end_seq(f.log), 501);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("eventlog-loss");
@@ -341,6 +363,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_lost_in_old);
 	tcase_add_test(tc, test_lost_all);
 	tcase_add_test(tc, test_lost_to_catalog);
+	tcase_add_test(tc, test_old_is_listed);
 	suite_add_tcase(s, tc);
 	return s;
 }
