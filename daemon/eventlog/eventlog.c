@@ -20,6 +20,15 @@
  * given next, and the successor of that, in which nothing is yet. */
 #define UNSYNCED_SEGMENTS 3
 
+/* So many segments can be begun before there has to be memory to list them. */
+#define MAX_BEGUN 16
+
+/* A segment that the committer has begun, and which is not in the table yet. */
+typedef struct Begun {
+	uint64_t base;
+	uint64_t bytes_before; /* in the one that was sealed for it */
+} Begun;
+
 struct EventLog {
 	EventLogHooks hooks;
 	int dirfd;
@@ -31,8 +40,11 @@ struct EventLog {
 
 	SegmentTable *table;
 	Segment *active; /* until the committer takes it */
+	uint64_t active_base;
 	uint64_t active_bytes;
 	uint64_t sealed_bytes;
+	Begun begun[MAX_BEGUN];
+	size_t n_begun;
 	uint64_t end_seq;
 	uint64_t synced_seq;
 	int error;
@@ -432,17 +444,34 @@ const Batch *eventlog_hot_at(const EventLog *log, size_t at)
 /* The committer has begun a segment. */
 static void note_rotation(EventLog *log, uint64_t base)
 {
-	SegmentTable *t = segment_table_copy(log->table, 0, 1);
+	if (log->n_begun == MAX_BEGUN) {
+		log_error("out of memory: segment %020" PRIu64 " is not listed", base);
+		return;
+	}
+	log->begun[log->n_begun++] = (Begun){ .base = base, .bytes_before = log->active_bytes };
+	log->active_base = base;
+}
+
+/* Without memory for a table it is tried again with the next batch; no view goes beyond the table until then. */
+static void list_begun(EventLog *log)
+{
+	SegmentTable *t = segment_table_copy(log->table, 0, log->n_begun);
+	SegmentInfo *info;
 
 	if (!t)
-		return; /* tried again with the next batch of the segment */
-	t->infos[t->n - 2].end = base;
-	t->infos[t->n - 2].bytes = log->active_bytes;
-	t->infos[t->n - 1] = (SegmentInfo){ .base = base, .end = UINT64_MAX };
+		return;
+	info = &t->infos[log->table->n];
+	for (size_t i = 0; i < log->n_begun; i++, info++) {
+		const Begun *begun = &log->begun[i];
+
+		info[-1].end = begun->base;
+		info[-1].bytes = begun->bytes_before;
+		info[0] = (SegmentInfo){ .base = begun->base, .end = UINT64_MAX };
+		log->sealed_bytes += begun->bytes_before;
+	}
 	segment_table_unref(log->table);
 	log->table = t;
-	log->sealed_bytes += log->active_bytes;
-	log->active_bytes = 0;
+	log->n_begun = 0;
 }
 
 static void on_batch(Batch *b, void *userdata)
@@ -451,8 +480,10 @@ static void on_batch(Batch *b, void *userdata)
 	size_t charged = b->charged_bytes;
 	bool hot;
 
-	if (log->table->infos[log->table->n - 1].base != b->segment->base)
+	if (log->active_base != b->segment->base)
 		note_rotation(log, b->segment->base);
+	if (log->n_begun > 0)
+		list_begun(log);
 	log->active_bytes = b->offset + b->len;
 	log->end_seq = batch_end_seq(b);
 	hot = hot_add(log, b);
@@ -545,6 +576,7 @@ int eventlog_start(EventLog *log, Mailbox *main, const EventLogHooks *hooks)
 	r = log_meta_write(log->dirfd, &log->meta);
 	if (r < 0)
 		return r;
+	log->active_base = log->active->base;
 	start.segment = TAKE_PTR(log->active);
 	return committer_new(&start, &log->committer);
 }
@@ -640,7 +672,7 @@ LogView eventlog_view(const EventLog *log)
 	return (LogView){
 		.table = log->table,
 		.oldest_seq = eventlog_oldest_seq(log),
-		.end_seq = log->end_seq,
+		.end_seq = log->n_begun > 0 ? log->begun[0].base : log->end_seq,
 	};
 }
 

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -13,6 +15,9 @@ int __wrap_fallocate64(int fd, int mode, off_t offset, off_t len);
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
 
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
 static int left = -1;
 static atomic_size_t room = SIZE_MAX;
 static atomic_int fdatasync_left, fdatasync_failed;
@@ -20,21 +25,38 @@ static atomic_bool believed;
 
 /* Of the file of which the last sync failed. One thread syncs. */
 static struct stat unsynced;
+static _Thread_local int callocs_left = -1;
+
+/* True: this one fails. */
+static bool strikes(int *n)
+{
+	if (*n == 0) {
+		errno = ENOMEM;
+		return true;
+	}
+	if (*n > 0)
+		--*n;
+	return false;
+}
 
 void fault_realloc_after(int n)
 {
 	left = n;
 }
 
+void fault_calloc_after(int n)
+{
+	callocs_left = n;
+}
+
 void *__wrap_realloc(void *p, size_t n)
 {
-	if (left == 0) {
-		errno = ENOMEM;
-		return NULL;
-	}
-	if (left > 0)
-		left--;
-	return __real_realloc(p, n);
+	return strikes(&left) ? NULL : __real_realloc(p, n);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return strikes(&callocs_left) ? NULL : __real_calloc(n, size);
 }
 
 void fault_fallocate_above(size_t bytes)

@@ -6,6 +6,8 @@
 
 /* realloc(), which is what every Buf grows by: the next `n` succeed, and those after them fail. Negative: all succeed. */
 void fault_realloc_after(int n);
+/* The same of calloc(), for the thread that calls it. */
+void fault_calloc_after(int n);
 
 /* The disk has no more room than that: fallocate() of more bytes fails with ENOSPC. */
 void fault_fallocate_above(size_t bytes);

@@ -13,6 +13,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "tests/lib/check-main.h"
+#include "tests/lib/fault.h"
 #include "tests/lib/log-fixture.h"
 
 #define CEILING_STEP (16ULL * 1024 * 1024)
@@ -251,6 +252,43 @@ START_TEST(test_configure)
 	log_fixture_wait(&f, 6);
 	ck_assert_uint_eq(log_fixture_list(&f, bases, 16), 2);
 	ck_assert_uint_eq(bases[1], 6);
+}
+END_TEST
+
+/* There is no memory to list the segments that are begun: no view goes beyond what is listed, and their sizes are right once there is. */
+START_TEST(test_rotation_without_memory)
+{
+	uint64_t bases[16];
+	size_t n;
+	LogView view;
+
+	f.options.segment_bytes = 10000;
+	log_fixture_start(&f);
+	emit(1, 100);
+	log_fixture_wait(&f, 1);
+	fault_calloc_after(0);
+	emit(150, 100);
+	log_fixture_wait(&f, 151);
+	fault_calloc_after(-1);
+	n = log_fixture_list(&f, bases, ARRAY_SIZE(bases));
+	ck_assert_uint_gt(n, 2);
+	view = eventlog_view(f.log);
+	ck_assert_uint_eq(view.table->n, 1);
+	ck_assert_uint_eq(view.end_seq, bases[1]);
+	log_view_release(&view);
+	emit(1, 100);
+	log_fixture_wait(&f, 152);
+	view = eventlog_view(f.log);
+	ck_assert_uint_eq(view.table->n, n);
+	ck_assert_uint_eq(view.end_seq, 153);
+	for (size_t i = 0; i + 1 < n; i++) {
+		ck_assert_uint_eq(view.table->infos[i].base, bases[i]);
+		ck_assert_uint_eq(view.table->infos[i].end, bases[i + 1]);
+		ck_assert_int_eq(
+			view.table->infos[i].bytes, log_fixture_size(&f, bases[i], ".ndjson"));
+	}
+	ck_assert_uint_eq(eventlog_bytes(f.log), f.lines.len);
+	log_view_release(&view);
 }
 END_TEST
 
@@ -590,6 +628,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_line_above_segment);
 	tcase_add_test(tc, test_first_line_above_segment);
 	tcase_add_test(tc, test_configure);
+	tcase_add_test(tc, test_rotation_without_memory);
 	tcase_add_test(tc, test_restart);
 	tcase_add_test(tc, test_stop_commits);
 	tcase_add_test(tc, test_never_started);
