@@ -336,6 +336,7 @@ static bool prune_run(ReaderJob *job, Reader *reader)
 		remove_file(reader_log_dirfd(reader), j->bases[i], ".idx");
 	}
 	j->n = 0;
+	reader_forget(reader, j->oldest_seq);
 	r = catalog_prune(reader_catalog(reader), j->oldest_seq, &deleted);
 	if (r < 0)
 		log_warning("the catalog cannot be pruned: %s", strerror(-r));

@@ -270,3 +270,17 @@ int reader_segment(Reader *r, uint64_t base, Segment **ret)
 	*ret = s;
 	return 0;
 }
+
+void reader_forget(Reader *r, uint64_t seq)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < MAX_OPEN; i++) {
+		Segment *s = TAKE_PTR(r->open[i]);
+
+		if (s && s->base >= seq)
+			r->open[kept++] = s;
+		else
+			segment_unref(s);
+	}
+}

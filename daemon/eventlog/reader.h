@@ -53,3 +53,5 @@ int reader_log_dirfd(const Reader *r);
 bool reader_slice_over(Reader *r);
 /* The segment, opened and kept for a while; lent until the next call. -ENOENT: retention took it. -errno. */
 int reader_segment(Reader *r, uint64_t base, Segment **ret) _must_check_;
+/* Those that begin below `seq` are not kept open any more: their files are gone, and the disk is to have them back. */
+void reader_forget(Reader *r, uint64_t seq);

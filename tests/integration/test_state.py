@@ -114,6 +114,24 @@ class Retention(DaemonCase):
                 total += os.path.getsize(path)
         return total
 
+    def test_gives_the_disk_back(self):
+        """Also of segments that were read before."""
+        client = self.connect()
+        self.client.wait(self.client.spawn(options={"chunks": 3, "delay_ms": 0, "chunk_bytes": 60000}))
+        client.read_all(limit=1000)
+        # More than what is hot, which is open too.
+        self.client.wait(self.client.spawn(options={"chunks": 100, "delay_ms": 0, "chunk_bytes": 60000}))
+        eventually(self.pruned_past(5), "the log is pruned")
+
+        def is_open():
+            for path in glob.glob(f"/proc/{self.daemon.pid}/fd/*"):
+                with contextlib.suppress(FileNotFoundError):
+                    if "/00000000000000000001." in os.readlink(path):
+                        return True
+            return False
+
+        eventually(lambda: not is_open(), "what was pruned is closed")
+
     def test_goes_on_after_the_catalog_was_busy(self):
         self.chatty()
         other = sqlite3.connect(os.path.join(self.daemon.state, "catalog.db"), isolation_level=None)

@@ -490,6 +490,33 @@ START_TEST(test_open_segments)
 }
 END_TEST
 
+/* What is pruned is closed, and no other is. */
+static void open_and_forget(Reader *r, const LogView *view)
+{
+	Segment *open[6], *s;
+
+	for (size_t i = 0; i < ARRAY_SIZE(open); i++) {
+		ck_assert_int_eq(reader_segment(r, view->table->infos[i].base, &s), 0);
+		open[i] = segment_ref(s);
+	}
+	reader_forget(r, view->table->infos[4].base);
+	for (size_t i = 0; i < ARRAY_SIZE(open); i++)
+		ck_assert_uint_eq(open[i]->refs, i < 4 ? 1 : 2);
+	ck_assert_int_eq(reader_segment(r, view->table->infos[5].base, &s), 0);
+	ck_assert_ptr_eq(s, open[5]);
+	for (size_t i = 0; i < ARRAY_SIZE(open); i++)
+		segment_unref(open[i]);
+}
+
+START_TEST(test_forget)
+{
+	f.options.segment_bytes = 8000;
+	log_fixture_start(&f);
+	emit(1000);
+	on_reader(open_and_forget);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("scan");
@@ -507,6 +534,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, test_rotten, 0, ARRAY_SIZE(rot));
 	tcase_add_loop_test(tc, test_bad_record, 0, 6);
 	tcase_add_test(tc, test_open_segments);
+	tcase_add_test(tc, test_forget);
 	suite_add_tcase(s, tc);
 	return s;
 }
