@@ -3,7 +3,7 @@
  * Takes whatever has come (that is the batch), lays the lines one behind another, and appends them with one
  * write(); then the index; then, with durability = fsync, one fdatasync(); then, and only then, the batch goes to main.
  * With durability = interval a thread beside it (the syncer) calls fdatasync(), so that a slow disk delays
- * nobody until it is two segments behind.
+ * nobody until it is two segments behind: the second full before the first is synced.
  *
  * When the disk is full or fails: AgentSpawned events that are not written yet are rejected, the others wait; main is
  * told (on_state), and again when it works. A megabyte is reserved ahead, which output may not use: ends go into it,
