@@ -54,6 +54,7 @@ struct Committer {
 	Pending pending;
 	size_t batch_bytes; /* a batch has at most: less after one that could not be written */
 	Buf records;        /* IndexRecords of the batch at hand */
+	bool seal_failed;   /* the index of the segment, which is complete, could not be synced */
 	bool stopping;
 	MailboxItem stop_item;
 
@@ -219,10 +220,14 @@ static int rotate(Committer *c)
 	if (ftruncate(old->fd, (off_t)c->bytes) < 0 ||
 		ftruncate(old->idx_fd, (off_t)idx_bytes(c)) < 0)
 		log_warning("the sealed segment keeps its reserve: %s", strerror(errno));
-	if (c->syncer)
-		r = syncer_sealed(c->syncer, old);
-	else if (fdatasync(old->idx_fd) < 0 || fsync(c->start.log_dirfd) < 0)
-		r = -errno;
+	if (c->syncer) {
+		r = syncer_sealed(c->syncer, old, c->bytes);
+	} else {
+		r = syncer_sync_index(old, c->seal_failed);
+		if (r == 0 && fsync(c->start.log_dirfd) < 0)
+			r = -errno;
+		c->seal_failed = r < 0;
+	}
 	if (r < 0)
 		return r;
 	segment_unref(old);
@@ -387,11 +392,13 @@ static int raise_ceiling(Committer *c)
 /* The batch is main's afterwards. */
 static void publish(Committer *c, Batch *b)
 {
+	uint64_t from = c->bytes;
+
 	c->bytes += b->len;
 	c->next_seq = batch_end_seq(b);
 	mailbox_post(c->start.main, &b->item);
 	if (c->syncer) {
-		syncer_committed(c->syncer, c->segment, c->next_seq - 1);
+		syncer_committed(c->syncer, c->segment, from, c->bytes, c->next_seq - 1);
 	} else {
 		atomic_store(&c->synced_seq, c->next_seq - 1);
 		nudge_main(c);

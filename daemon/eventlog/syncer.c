@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -10,6 +12,9 @@
 
 /* After a sync that failed. */
 #define RETRY_US (250 * USEC_PER_MSEC)
+
+/* Of what is written again. */
+#define PIECE_BYTES 65536U
 
 struct Syncer {
 	SyncerHooks hooks;
@@ -22,21 +27,86 @@ struct Syncer {
 	uint64_t interval_us;
 	Segment *segment; /* the newest that was committed to; one reference */
 	Segment *sealed;  /* complete, to be synced first; one reference */
-	uint64_t committed_seq;
+	uint64_t committed_seq, committed_bytes;
+	uint64_t synced_bytes;        /* of `segment` */
+	uint64_t sealed_synced_bytes; /* of `sealed` */
+	uint64_t sealed_bytes;
 	uint64_t dirty_since_us; /* 0: all is synced */
 	bool failed;             /* the last sync */
 	bool stopping;
 };
 
+/* One piece, and how much that was. What was dropped from memory reads as zeros, which no text has. */
+static ssize_t rewrite_piece(int fd, uint64_t from, uint64_t to, bool text)
+{
+	char piece[PIECE_BYTES];
+	size_t len = to - from < sizeof(piece) ? (size_t)(to - from) : sizeof(piece);
+	ssize_t n = pread(fd, piece, len, (off_t)from);
+
+	if (n < 0)
+		return -errno;
+	if (n == 0 || (text && memchr(piece, '\0', (size_t)n)))
+		return -EIO;
+	n = pwrite(fd, piece, (size_t)n, (off_t)from);
+	return n < 0 ? -errno : n;
+}
+
+/* After a sync that failed: Linux has told of the error once and has marked the pages clean, so that the next sync would
+ * find nothing to do. The same bytes are written once more; then it has. */
+static int rewrite(int fd, uint64_t from, uint64_t to, bool text)
+{
+	while (from < to) {
+		ssize_t n = rewrite_piece(fd, from, to, text);
+
+		if (n < 0 && n != -EINTR)
+			return (int)n;
+		from += n > 0 ? (uint64_t)n : 0;
+	}
+	return 0;
+}
+
+static int rewrite_index(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return rewrite(fd, 0, (uint64_t)st.st_size, false);
+}
+
+/* `again`: it has failed before. */
+static int sync_segment(const Segment *segment, uint64_t from, uint64_t to, bool again)
+{
+	int r = again ? rewrite(segment->fd, from, to, true) : 0;
+
+	if (r == 0 && fdatasync(segment->fd) < 0)
+		r = -errno;
+	return r;
+}
+
+int syncer_sync_index(const Segment *segment, bool again)
+{
+	int r = again ? rewrite_index(segment->idx_fd) : 0;
+
+	if (r == 0 && fdatasync(segment->idx_fd) < 0)
+		r = -errno;
+	return r;
+}
+
 /* Lock held; dropped meanwhile. */
 static void sync_sealed(Syncer *s)
 {
 	Segment *sealed = s->sealed;
-	int r = 0;
+	uint64_t from = s->sealed_synced_bytes, to = s->sealed_bytes;
+	bool again = s->failed;
+	int r;
 
 	pthread_mutex_unlock(&s->lock);
+	r = sync_segment(sealed, from, to, again);
+	if (r == 0)
+		r = syncer_sync_index(sealed, again);
 	/* The directory too: the successor's entry was made before the seal was told. */
-	if (fdatasync(sealed->fd) < 0 || fdatasync(sealed->idx_fd) < 0 || fsync(s->log_dirfd) < 0)
+	if (r == 0 && fsync(s->log_dirfd) < 0)
 		r = -errno;
 	if (r < 0)
 		s->hooks.on_synced(0, r, s->hooks.userdata);
@@ -53,19 +123,21 @@ static void sync_sealed(Syncer *s)
 static void sync_active(Syncer *s)
 {
 	Segment *segment = segment_ref(s->segment);
-	uint64_t seq = s->committed_seq;
-	int r = 0;
+	uint64_t seq = s->committed_seq, from = s->synced_bytes, to = s->committed_bytes;
+	bool again = s->failed;
+	int r;
 
 	s->dirty_since_us = 0;
 	pthread_mutex_unlock(&s->lock);
-	if (fdatasync(segment->fd) < 0)
-		r = -errno;
-	segment_unref(segment);
+	r = sync_segment(segment, from, to, again);
 	s->hooks.on_synced(seq, r, s->hooks.userdata);
 	pthread_mutex_lock(&s->lock);
 	s->failed = r < 0;
 	if (s->failed && s->dirty_since_us == 0)
 		s->dirty_since_us = clock_monotonic_us();
+	if (!s->failed && s->segment == segment)
+		s->synced_bytes = to;
+	segment_unref(segment);
 }
 
 /* Lock held. */
@@ -155,13 +227,15 @@ void syncer_free(Syncer *s)
 	free(s);
 }
 
-void syncer_committed(Syncer *s, Segment *segment, uint64_t seq)
+void syncer_committed(Syncer *s, Segment *segment, uint64_t from, uint64_t to, uint64_t seq)
 {
 	pthread_mutex_lock(&s->lock);
 	s->committed_seq = seq;
+	s->committed_bytes = to;
 	if (s->segment != segment) {
 		segment_unref(s->segment);
 		s->segment = segment_ref(segment);
+		s->synced_bytes = from;
 	}
 	if (s->dirty_since_us == 0) {
 		s->dirty_since_us = clock_monotonic_us();
@@ -170,7 +244,7 @@ void syncer_committed(Syncer *s, Segment *segment, uint64_t seq)
 	pthread_mutex_unlock(&s->lock);
 }
 
-int syncer_sealed(Syncer *s, Segment *segment)
+int syncer_sealed(Syncer *s, Segment *segment, uint64_t bytes)
 {
 	int r = 0;
 
@@ -181,6 +255,9 @@ int syncer_sealed(Syncer *s, Segment *segment)
 		r = -EIO;
 	} else {
 		s->sealed = segment_ref(segment);
+		s->sealed_bytes = bytes;
+		/* Nothing was committed to it: what it holds was synced by the start. */
+		s->sealed_synced_bytes = s->segment == segment ? s->synced_bytes : bytes;
 		pthread_cond_signal(&s->wake);
 	}
 	pthread_mutex_unlock(&s->lock);

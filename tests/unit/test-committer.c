@@ -1,6 +1,7 @@
 #include "daemon/eventlog/committer.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -12,8 +13,6 @@
 
 #define KIB 1024UL
 #define MIB (1024UL * KIB)
-
-/* A disk that is full, as the committer sees it: nothing can be reserved any more, or a write fails. */
 
 static LogFixture f;
 
@@ -101,6 +100,8 @@ static void say_stopping(void)
 	jw_key_cstring(emitter_begin(&f.emitter), "type", "DaemonStopping");
 	ck_assert_int_eq(emitter_end(&f.emitter, &meta), 0);
 }
+
+/* ---- A disk that is full: nothing can be reserved any more, or a write fails ---- */
 
 static void wait_state(int state)
 {
@@ -238,10 +239,49 @@ START_TEST(test_smaller_batches)
 }
 END_TEST
 
+/* ---- A disk that fails ---- */
+
+/* What could not be synced is written again before it is believed to be synced; active segments, sealed ones, and
+ * with durability = fsync. */
+START_TEST(test_sync_fails)
+{
+	static const struct {
+		Durability durability;
+		size_t segment_bytes;
+	} cases[] = {
+		{ DURABILITY_INTERVAL, 64 * MIB },
+		{ DURABILITY_INTERVAL, 20 * KIB },
+		{ DURABILITY_FSYNC, 64 * MIB },
+		{ DURABILITY_FSYNC, 20 * KIB },
+	};
+
+	f.options.durability = cases[_i].durability;
+	f.options.segment_bytes = cases[_i].segment_bytes;
+	log_fixture_start(&f);
+	run_agent(1);
+	while (eventlog_synced_seq(f.log) < 2)
+		log_fixture_pump(&f);
+	fault_fdatasync(INT_MAX);
+	for (int i = 0; i < 50; i++)
+		say_chunk(1, KIB);
+	wait_state(-EIO);
+	ck_assert_uint_eq(eventlog_synced_seq(f.log), 2);
+	fault_fdatasync(0);
+	wait_state(0);
+	log_fixture_wait(&f, 52);
+	while (eventlog_synced_seq(f.log) < 52)
+		log_fixture_pump(&f);
+	ck_assert_int_gt(fault_fdatasync_failed(), 0);
+	ck_assert(!fault_fdatasync_believed());
+	log_fixture_stop(&f);
+	log_fixture_assert_sound(&f);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("committer");
-	TCase *tc = tcase_create("full disk");
+	TCase *tc = tcase_create("bad disk");
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
@@ -249,6 +289,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_output_leaves_the_reserve);
 	tcase_add_test(tc, test_ends_begin_a_segment);
 	tcase_add_test(tc, test_smaller_batches);
+	tcase_add_loop_test(tc, test_sync_fails, 0, 4);
 	suite_add_tcase(s, tc);
 	return s;
 }
