@@ -456,6 +456,14 @@ static bool end_turn(Daemon *d)
 	return more;
 }
 
+/* What happened before the loop sleeps is dealt with before it does: nobody wakes it for that. */
+static int run_turn(Daemon *d)
+{
+	bool more = end_turn(d) || d->finished;
+
+	return event_base_loop(d->base, EVLOOP_ONCE | (more ? EVLOOP_NONBLOCK : 0)) < 0 ? -EIO : 0;
+}
+
 /* What recovery found is in the log before the first client is let in. */
 static int settle_recovery(Daemon *d)
 {
@@ -463,8 +471,7 @@ static int settle_recovery(Daemon *d)
 	int r = orchestrator_recovered(d->orchestrator, &d->instance_id, &events);
 
 	while (r == 0 && eventlog_end_seq(d->log) < first + events) {
-		if (event_base_loop(d->base, EVLOOP_ONCE) < 0)
-			r = -EIO;
+		r = run_turn(d);
 		if (eventlog_error(d->log) < 0)
 			break; /* clients are told why nothing is accepted */
 	}
@@ -572,15 +579,14 @@ static void give_up_if_due(Daemon *d)
 
 int daemon_run(Daemon *d)
 {
-	bool more = false;
-
 	log_notice("liongated %s is ready on %s", LIONGATE_VERSION, listener_path(d->listener));
 	sd_notify(0, "READY=1");
 	say_status(d);
 	while (!d->finished) {
-		if (event_base_loop(d->base, EVLOOP_ONCE | (more ? EVLOOP_NONBLOCK : 0)) < 0)
-			return -EIO;
-		more = end_turn(d);
+		int r = run_turn(d);
+
+		if (r < 0)
+			return r;
 		give_up_if_due(d);
 	}
 	wind_up(d);

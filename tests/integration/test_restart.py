@@ -98,6 +98,19 @@ class Killed(RestartCase):
         self.assertEqual((started["requeued"], started["interrupted"]), (5, 1))
         self.sound(require_ended=True)
 
+    def test_nothing_wakes_the_daemon_for_it(self):
+        self.daemon.stop()
+        self.up("--max-running=1")
+        first = self.client.spawn(options=slow_agent())
+        queued = self.client.spawn(options=QUICK)
+        self.started(first)
+        self.daemon.kill()
+        self.daemon.start("--sync-interval=1h")
+        eventually(
+            lambda: self.daemon.events_of(queued)[-1]["type"] == "AgentCompleted",
+            "it runs though no client and no sync wakes the main loop",
+        )
+
     def test_at_once_after_the_answer(self):
         for i in range(10):
             agents = [self.client.spawn(str(j), options=QUICK) for j in range(i + 1)]
