@@ -2,6 +2,9 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/random.h>
+
+#define FIRST_BUCKETS 64
 
 static Agent *queued_agent(const HeapNode *n)
 {
@@ -25,15 +28,52 @@ static bool group_before(const HeapNode *x, const HeapNode *y)
 	return agent_before(heap_top(&ready_group(x)->queue), heap_top(&ready_group(y)->queue));
 }
 
+static Group **bucket(const Scheduler *s, const char *name)
+{
+	uint64_t h = s->seed;
+
+	for (; *name; name++)
+		h = (h ^ (uint8_t)*name) * 0xff51afd7ed558ccdULL;
+	return &s->buckets[(h ^ (h >> 32)) & (s->n_buckets - 1)];
+}
+
 static Group *find_group(const Scheduler *s, const char *name)
 {
-	list_foreach (node, &s->groups) {
-		Group *g = container_of(node, Group, node);
+	Group *g = *bucket(s, name);
 
-		if (strcmp(g->name, name) == 0)
-			return g;
-	}
-	return NULL;
+	while (g && strcmp(g->name, name) != 0)
+		g = g->hash_next;
+	return g;
+}
+
+static void hash_add(Scheduler *s, Group *g)
+{
+	Group **head = bucket(s, g->name);
+
+	g->hash_next = *head;
+	*head = g;
+}
+
+static void hash_remove(Scheduler *s, const Group *g)
+{
+	Group **p = bucket(s, g->name);
+
+	while (*p != g)
+		p = &(*p)->hash_next;
+	*p = g->hash_next;
+}
+
+static void grow(Scheduler *s)
+{
+	Group **buckets = calloc(s->n_buckets * 2, sizeof(*buckets));
+
+	if (!buckets)
+		return; /* slower, not wrong */
+	free(s->buckets);
+	s->buckets = buckets;
+	s->n_buckets *= 2;
+	list_foreach (node, &s->groups)
+		hash_add(s, container_of(node, Group, node));
 }
 
 static int get_group(Scheduler *s, const char *name, Group **ret)
@@ -52,7 +92,10 @@ static int get_group(Scheduler *s, const char *name, Group **ret)
 		g->max_running = UINT32_MAX;
 		heap_init(&g->queue, agent_before);
 		heap_node_init(&g->ready_node);
+		if (s->n_groups >= s->n_buckets)
+			grow(s);
 		list_append(&s->groups, &g->node);
+		hash_add(s, g);
 		s->n_groups++;
 	}
 	*ret = g;
@@ -62,6 +105,7 @@ static int get_group(Scheduler *s, const char *name, Group **ret)
 static void free_group(Scheduler *s, Group *g)
 {
 	s->n_groups--;
+	hash_remove(s, g);
 	list_remove(&g->node);
 	heap_done(&g->queue);
 	free(g);
@@ -91,9 +135,14 @@ static int settle(Scheduler *s, Group *g)
 
 int scheduler_init(Scheduler *s, const Config *config)
 {
-	*s = (Scheduler){ 0 };
+	*s = (Scheduler){ .n_buckets = FIRST_BUCKETS };
 	list_init(&s->groups);
 	heap_init(&s->ready, group_before);
+	s->buckets = calloc(s->n_buckets, sizeof(*s->buckets));
+	if (!s->buckets)
+		return -ENOMEM;
+	if (getrandom(&s->seed, sizeof(s->seed), GRND_NONBLOCK) < 0)
+		s->seed = 0; /* works too */
 	return scheduler_configure(s, config);
 }
 
@@ -103,6 +152,7 @@ void scheduler_done(Scheduler *s)
 		return;
 	list_foreach_safe (node, &s->groups)
 		free_group(s, container_of(node, Group, node));
+	free(s->buckets);
 	heap_done(&s->ready);
 }
 

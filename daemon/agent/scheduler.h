@@ -9,6 +9,7 @@
 
 struct Group {
 	ListNode node;        /* Scheduler.groups */
+	Group *hash_next;     /* Scheduler.buckets */
 	HeapNode ready_node;  /* Scheduler.ready, while its first may run */
 	Heap queue;           /* agents */
 	uint32_t max_running; /* UINT32_MAX: no limit of its own */
@@ -20,6 +21,9 @@ struct Group {
 
 typedef struct Scheduler {
 	ListNode groups;
+	Group **buckets;  /* the same, by name */
+	size_t n_buckets; /* a power of two */
+	uint64_t seed;    /* clients choose names, but not who shares a bucket */
 	Heap ready;
 	uint32_t max_running, max_queued;
 	size_t n_groups;

@@ -191,6 +191,45 @@ START_TEST(test_unused_groups_go)
 }
 END_TEST
 
+static size_t longest_chain(void)
+{
+	size_t longest = 0;
+
+	for (size_t i = 0; i < scheduler.n_buckets; i++) {
+		size_t n = 0;
+
+		for (const Group *g = scheduler.buckets[i]; g; g = g->hash_next)
+			n++;
+		longest = n > longest ? n : longest;
+	}
+	return longest;
+}
+
+/* Each agent in a group of its own: finding one's group takes no longer for that. */
+START_TEST(test_many_groups)
+{
+	enum { N = 20000 };
+	static Agent *agents[N];
+	char name[32];
+
+	for (size_t i = 0; i < N; i++) {
+		(void)snprintf(name, sizeof(name), "group %zu", i);
+		agents[i] = queue(name, 0);
+	}
+	ck_assert_uint_eq(count_groups(), N + 2);
+	ck_assert_uint_lt(longest_chain(), 32);
+	for (size_t i = 0; i < N; i++) {
+		(void)snprintf(name, sizeof(name), "group %zu", N - 1 - i);
+		end(queue(name, 0));
+	}
+	ck_assert_uint_eq(count_groups(), N + 2);
+	for (size_t i = 0; i < N; i++)
+		end(agents[i]);
+	ck_assert_uint_eq(count_groups(), 2);
+	ck_assert_uint_le(longest_chain(), 2);
+}
+END_TEST
+
 START_TEST(test_configure)
 {
 	Agent *a = queue("one", 0), *b = queue("one", 0), *c = queue("one", 0);
@@ -532,6 +571,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_leave_queue);
 	tcase_add_test(tc, test_leave_spawning);
 	tcase_add_test(tc, test_unused_groups_go);
+	tcase_add_test(tc, test_many_groups);
 	tcase_add_test(tc, test_configure);
 	tcase_add_loop_test(tc, test_room, 0, 3);
 	tcase_add_test(tc, test_room_of_groups);
