@@ -46,7 +46,7 @@ struct Daemon {
 	Listener *listener;
 	Uuid instance_id;
 	bool stopping, finished;
-	bool last_words_over;
+	bool last_words_over, worker_broken;
 	int error;
 };
 
@@ -231,19 +231,33 @@ static void on_stop_signal(evutil_socket_t signal, short what, void *userdata)
 	stop(userdata, signal == SIGTERM ? "SIGTERM" : "SIGINT");
 }
 
-/* Without the reaper no program can be started, waited for or ended. */
+/* Something is gone without which agents cannot be run: to be started anew. */
+static void stop_broken(Daemon *d, const char *reason, int error)
+{
+	log_error("%s; the daemon stops, to be started anew", reason);
+	d->error = error;
+	if (!d->stopping)
+		stop(d, reason);
+	end_all(d, 0);
+}
+
+/* No program can be started, waited for or ended. */
 static void on_reaper_died(evutil_socket_t fd, short what, void *userdata)
 {
 	Daemon *d = userdata;
 
 	(void)fd;
 	(void)what;
-	log_error("the reaper has died; the daemon stops, to be started anew");
 	event_del(d->reaper_event);
-	d->error = -ECHILD;
-	if (!d->stopping)
-		stop(d, "the reaper has died");
-	end_all(d, 0);
+	stop_broken(d, "the reaper has died", -ECHILD);
+}
+
+static void on_broken(void *userdata)
+{
+	Daemon *d = userdata;
+
+	d->worker_broken = true;
+	stop_broken(d, "a worker is broken", -EIO);
 }
 
 static void plan_prune(Daemon *d)
@@ -418,6 +432,7 @@ static int start_agents(Daemon *d, Registry *registry, uint64_t applied, const C
 		.hooks = {
 			.on_accepted = on_accepted,
 			.on_all_ended = on_all_ended,
+			.on_broken = on_broken,
 			.userdata = d,
 		},
 	};

@@ -97,14 +97,27 @@ static int say_retrying(Orchestrator *o, Agent *a)
 
 /* ---- Start and end ---- */
 
+static void on_broken(void *userdata)
+{
+	Orchestrator *o = userdata;
+
+	o->hooks.on_broken(o->hooks.userdata);
+}
+
 static int start_runners(Orchestrator *o, const OrchestratorStart *start)
 {
 	o->runners = calloc(start->n_workers, sizeof(*o->runners));
 	if (!o->runners)
 		return -ENOMEM;
 	for (; o->n_runners < start->n_workers; o->n_runners++) {
-		int r = runner_new(o->n_runners, eventlog_committer(o->log), start->main,
-			start->reaper_fds[o->n_runners], &o->runners[o->n_runners]);
+		RunnerStart runner = {
+			.index = o->n_runners,
+			.committer = eventlog_committer(o->log),
+			.main = start->main,
+			.reaper_fd = start->reaper_fds[o->n_runners],
+			.hooks = { .on_broken = on_broken, .userdata = o },
+		};
+		int r = runner_new(&runner, &o->runners[o->n_runners]);
 
 		if (r < 0)
 			return r;

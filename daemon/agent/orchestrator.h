@@ -15,6 +15,8 @@ typedef struct OrchestratorHooks {
 	void (*on_accepted)(Agent *a, void *userdata);
 	/* Stopping, and none runs any more. */
 	void (*on_all_ended)(void *userdata);
+	/* A worker is broken: its agents do nothing any more, nor do they end. */
+	void (*on_broken)(void *userdata);
 	void *userdata;
 } OrchestratorHooks;
 

@@ -28,6 +28,9 @@ struct Runner {
 	atomic_bool pause_wish;
 	atomic_bool wish_posted;
 	MailboxItem wish_item;
+
+	RunnerHooks hooks;
+	MailboxItem broken_item;
 };
 
 struct AgentRun {
@@ -579,6 +582,22 @@ static void on_worker_turn(Worker *w, void *userdata)
 	emitter_flush(&r->emitter);
 }
 
+static void deliver_broken(MailboxItem *item, void *receiver)
+{
+	const Runner *r = container_of(item, Runner, broken_item);
+
+	(void)receiver;
+	r->hooks.on_broken(r->hooks.userdata);
+}
+
+static void on_worker_broken(Worker *w, void *userdata)
+{
+	Runner *r = userdata;
+
+	log_error("worker %u is broken: its event loop has failed", worker_index(w));
+	mailbox_post(r->main, &r->broken_item);
+}
+
 static void free_runs(ListNode *runs)
 {
 	while (!list_empty(runs))
@@ -597,13 +616,14 @@ static void on_worker_stop(Worker *w, void *userdata)
 	r->reaper = NULL;
 }
 
-int runner_new(unsigned index, Committer *committer, Mailbox *main, int reaper_fd, Runner **ret)
+int runner_new(const RunnerStart *start, Runner **ret)
 {
-	_cleanup_close_ int fd = reaper_fd;
+	_cleanup_close_ int fd = start->reaper_fd;
 	Runner *r = calloc(1, sizeof(*r));
 	WorkerHooks hooks = {
 		.on_start = on_worker_start,
 		.on_turn = on_worker_turn,
+		.on_broken = on_worker_broken,
 		.on_stop = on_worker_stop,
 		.userdata = r,
 	};
@@ -611,13 +631,15 @@ int runner_new(unsigned index, Committer *committer, Mailbox *main, int reaper_f
 
 	if (!r)
 		return -ENOMEM;
-	r->main = main;
+	r->main = start->main;
+	r->hooks = start->hooks;
 	r->reaper_fd = TAKE_FD(fd);
 	r->wish_item.deliver = deliver_wish;
+	r->broken_item.deliver = deliver_broken;
 	list_init(&r->runs);
 	list_init(&r->done);
-	emitter_init(&r->emitter, committer);
-	error = worker_new(index, &hooks, &r->worker);
+	emitter_init(&r->emitter, start->committer);
+	error = worker_new(start->index, &hooks, &r->worker);
 	if (error == 0)
 		error = worker_start(r->worker);
 	if (error < 0) {

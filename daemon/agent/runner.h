@@ -36,9 +36,22 @@ typedef struct AgentStop {
 /* What became of a runner_send(): on main. `queued` as Backend.send() returns it. */
 typedef void (*RunnerOnSent)(ssize_t queued, void *userdata);
 
-/* `reaper_fd` is taken. `main` lends. Starts the worker's thread. -errno. */
-int runner_new(unsigned index, Committer *committer, Mailbox *main, int reaper_fd,
-	Runner **ret) _must_check_;
+typedef struct RunnerHooks {
+	/* On main. The worker is broken: its agents do nothing any more, nor do they end. */
+	void (*on_broken)(void *userdata);
+	void *userdata;
+} RunnerHooks;
+
+typedef struct RunnerStart {
+	unsigned index;
+	Committer *committer; /* lent */
+	Mailbox *main;        /* lent */
+	int reaper_fd;        /* taken */
+	RunnerHooks hooks;
+} RunnerStart;
+
+/* Starts the worker's thread. -errno. */
+int runner_new(const RunnerStart *start, Runner **ret) _must_check_;
 /* Joins the thread; what its agents were doing is not finished. Then frees. Bears NULL. */
 void runner_free(Runner *r);
 /* The emitter's last block is handed over, every AgentRun freed and the thread ended, before the committer stops. */

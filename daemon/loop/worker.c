@@ -122,6 +122,19 @@ static void tell_started(Worker *w, int result)
 	pthread_mutex_unlock(&w->start_lock);
 }
 
+/* What was posted is still owned by somebody who must get it. */
+static void run_broken(Worker *w)
+{
+	w->hooks.on_broken(w, w->hooks.userdata);
+	while (!w->stopping) {
+		for (MailboxItem *item = mailbox_wait(w->mailbox, -1), *next; item; item = next) {
+			next = item->next;
+			item->deliver(item, w);
+		}
+		w->hooks.on_turn(w, w->hooks.userdata);
+	}
+}
+
 static void *worker_main(void *userdata)
 {
 	Worker *w = userdata;
@@ -135,8 +148,10 @@ static void *worker_main(void *userdata)
 		bool busy = !list_empty(&w->deferred);
 
 		w->now_us = 0;
-		if (event_base_loop(w->base, EVLOOP_ONCE | (busy ? EVLOOP_NONBLOCK : 0)) < 0)
+		if (event_base_loop(w->base, EVLOOP_ONCE | (busy ? EVLOOP_NONBLOCK : 0)) < 0) {
+			run_broken(w);
 			break;
+		}
 		for (unsigned i = 0; i < ROUNDS_PER_LOOK && !list_empty(&w->deferred); i++)
 			run_deferred(w);
 		w->hooks.on_turn(w, w->hooks.userdata);

@@ -26,6 +26,9 @@ typedef struct WorkerHooks {
 	int (*on_start)(Worker *w, void *userdata);
 	/* The end of a turn: time to post what has gathered. */
 	void (*on_turn)(Worker *w, void *userdata);
+	/* The loop is broken: no descriptor and no timer is looked at any more. Messages are still delivered, each followed by
+	 * on_turn, until the worker is stopped. */
+	void (*on_broken)(Worker *w, void *userdata);
 	/* The loop has ended; still on the thread. */
 	void (*on_stop)(Worker *w, void *userdata);
 	void *userdata;

@@ -1,11 +1,14 @@
 #include "daemon/loop/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/buf.h"
 #include "common/clock.h"
@@ -49,6 +52,14 @@ static void on_turn(Worker *w, void *userdata)
 	ck_assert_uint_eq(worker_now_us(w), worker_now_us(w));
 }
 
+static void on_broken(Worker *w, void *userdata)
+{
+	(void)w;
+	(void)userdata;
+	note('!');
+	sem_post(&done);
+}
+
 static void on_stop(Worker *w, void *userdata)
 {
 	(void)w;
@@ -61,6 +72,7 @@ static void setup(void)
 	const WorkerHooks hooks = {
 		.on_start = on_start,
 		.on_turn = on_turn,
+		.on_broken = on_broken,
 		.on_stop = on_stop,
 		.userdata = &journal,
 	};
@@ -127,6 +139,41 @@ START_TEST(test_start_stop)
 	/* The caller's own mask is as it was. */
 	pthread_sigmask(SIG_SETMASK, NULL, &thread_mask);
 	ck_assert(!sigismember(&thread_mask, SIGTERM));
+}
+END_TEST
+
+/* Puts something else where the loop has its epoll. */
+static void break_loop(Worker *w)
+{
+	_cleanup_close_ int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	char link[64], target[64];
+
+	(void)w;
+	for (int fd = 0; fd < 64; fd++) {
+		ssize_t n;
+
+		(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		n = readlink(link, target, sizeof(target) - 1);
+		if (n > 0 && memmem(target, (size_t)n, "[eventpoll]", strlen("[eventpoll]")))
+			ck_assert_int_eq(dup2(null, fd), fd);
+	}
+}
+
+/* It says so, and who posts is still heard. */
+START_TEST(test_broken_loop)
+{
+	Call breaks, call;
+	unsigned before;
+
+	ck_assert_int_eq(worker_start(worker), 0);
+	post(&breaks, break_loop);
+	wait_done();
+	before = n_turns;
+	post(&call, say_done);
+	wait_done();
+	worker_stop(worker);
+	assert_journal("<!>");
+	ck_assert_uint_gt(n_turns, before);
 }
 END_TEST
 
@@ -322,6 +369,7 @@ Suite *test_suite(void)
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, test_start_stop);
 	tcase_add_test(tc, test_start_fails);
+	tcase_add_test(tc, test_broken_loop);
 	tcase_add_test(tc, test_never_started);
 	tcase_add_test(tc, test_posted_before_stop);
 	tcase_add_test(tc, test_deferred_order);
