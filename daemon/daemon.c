@@ -463,10 +463,9 @@ static int start_control(Daemon *d)
 
 static bool end_turn(Daemon *d)
 {
-	bool more;
+	bool more = orchestrator_end_turn(d->orchestrator);
 
-	orchestrator_end_turn(d->orchestrator);
-	more = control_end_turn(d->control);
+	more |= control_end_turn(d->control);
 	eventlog_trim(d->log);
 	return more;
 }

@@ -23,6 +23,7 @@ struct Orchestrator {
 	AgentCounts counts; /* by state, as the log says it */
 	size_t input_bytes; /* Agent.input of all */
 	ListNode ended;     /* agents that wait for being forgotten, by their last event */
+	ListNode unsaid;    /* agents whose last event found no memory; by Agent.ended too */
 	uint32_t waiting_for_spec;
 	bool stopping, all_ended_said;
 };
@@ -137,6 +138,7 @@ int orchestrator_new(const OrchestratorStart *start, Orchestrator **ret)
 	o->log = start->log;
 	o->reader = start->reader;
 	list_init(&o->ended);
+	list_init(&o->unsaid);
 	o->counts.completed = start->totals.completed;
 	o->counts.failed = start->totals.failed;
 	o->counts.cancelled = start->totals.cancelled;
@@ -349,13 +351,27 @@ static int make_run(Orchestrator *o, Agent *a, json_object *spec)
 	return r < 0 ? r : agent_run_new(&run_spec, &a->run);
 }
 
+/* It ends, be there memory to say so now or not. */
 static void cannot_start(Orchestrator *o, Agent *a, int error)
 {
 	AgentErrorCode code =
 		error == -ENOMEM ? AGENT_ERROR_RESOURCE_LIMIT : AGENT_ERROR_SPAWN_FAILED;
 
-	if (end_here(o, a, code, strerror(-error)) < 0)
-		log_error("an agent that cannot be started cannot be ended either: out of memory");
+	if (end_here(o, a, code, strerror(-error)) == 0)
+		return;
+	a->stop = code;
+	list_append(&o->unsaid, &a->ended);
+}
+
+static void say_unsaid(Orchestrator *o)
+{
+	while (!list_empty(&o->unsaid)) {
+		Agent *a = container_of(o->unsaid.next, Agent, ended);
+
+		if (end_here(o, a, a->stop, "out of memory") < 0)
+			return;
+		list_remove(&a->ended);
+	}
 }
 
 /* `spec` is its AgentSpawned object. */
@@ -614,13 +630,14 @@ static void forget_ended(Orchestrator *o)
 	}
 }
 
-void orchestrator_end_turn(Orchestrator *o)
+bool orchestrator_end_turn(Orchestrator *o)
 {
 	Agent *a;
 
 	/* What starts must be able to say so. */
 	while (!o->stopping && eventlog_error(o->log) == 0 && (a = scheduler_next(&o->scheduler)))
 		start_agent(o, a);
+	say_unsaid(o);
 	emitter_flush(&o->emitter);
 	forget_ended(o);
 	if (o->stopping && !o->all_ended_said && o->scheduler.running == 0 &&
@@ -628,6 +645,7 @@ void orchestrator_end_turn(Orchestrator *o)
 		o->all_ended_said = true;
 		o->hooks.on_all_ended(o->hooks.userdata);
 	}
+	return !list_empty(&o->unsaid);
 }
 
 int orchestrator_drain(Orchestrator *o, const char *reason)

@@ -78,8 +78,9 @@ void orchestrator_log_state(Orchestrator *o, int error);
 void orchestrator_synced(Orchestrator *o);
 void orchestrator_drained(Orchestrator *o);
 
-/* At the end of each turn of the main loop: starts who may, hands over what was emitted, forgets whom the catalog knows. */
-void orchestrator_end_turn(Orchestrator *o);
+/* At the end of each turn of the main loop: starts who may, hands over what was emitted, forgets whom the catalog knows.
+ * True: something found no memory, and is tried again in the next turn. */
+bool orchestrator_end_turn(Orchestrator *o);
 
 /* DaemonStopping is said; no more agents are started. on_all_ended follows, now or later. */
 int orchestrator_drain(Orchestrator *o, const char *reason) _must_check_;

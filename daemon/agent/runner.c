@@ -19,8 +19,10 @@ struct Runner {
 
 	/* The worker's. */
 	Emitter emitter;
-	ListNode runs; /* that have not ended */
-	ListNode done; /* that have: until main has them freed */
+	ListNode runs;   /* that have not ended */
+	ListNode done;   /* that have: until main has them freed */
+	ListNode unsaid; /* that have, and there was no memory for their last event */
+	Deferred say_unsaid;
 	bool paused;
 	bool output_lost; /* some run is out_of_memory */
 
@@ -35,7 +37,7 @@ struct Runner {
 
 struct AgentRun {
 	MailboxItem item; /* start, and later free */
-	ListNode node;    /* in Runner.runs, and once it has ended in Runner.done */
+	ListNode node;    /* in Runner.runs, and once it has ended in Runner.done or .unsaid */
 	Runner *runner;
 	BackendRun *backend_run;
 	void *owner;
@@ -283,24 +285,54 @@ static void on_output(AgentRun *run, const BackendEvent *e)
 		pause_runs(run->runner);
 }
 
-static void on_end(AgentRun *run, const BackendEvent *e)
+static int say_lost(AgentRun *run)
 {
-	BackendEvent lost = {
+	const BackendEvent lost = {
 		.type = BACKEND_ERROR,
 		.code = AGENT_ERROR_RESOURCE_LIMIT,
 		.message = "the daemon ran out of memory and lost some of its output",
 	};
-	int r;
+
+	return say_error(run, &lost);
+}
+
+static void on_end(AgentRun *run, const BackendEvent *e)
+{
+	Runner *r = run->runner;
+	int error;
 
 	run->ended = true;
 	list_remove(&run->node);
-	list_append(&run->runner->done, &run->node);
+	list_append(&r->done, &run->node);
 	free_timers(run);
 	if (run->out_of_memory)
-		e = &lost;
-	r = e->type == BACKEND_DONE ? say_completed(run, e) : say_error(run, e);
-	if (r < 0)
-		log_error("an agent's last event was lost: out of memory");
+		error = say_lost(run);
+	else if (e->type == BACKEND_DONE)
+		error = say_completed(run, e);
+	else
+		error = say_error(run, e);
+	if (error == 0)
+		return;
+	list_remove(&run->node);
+	list_append(&r->unsaid, &run->node);
+	worker_defer(r->worker, &r->say_unsaid);
+}
+
+/* What the backend said of them is gone: that they have ended is what counts. Without memory again in the next turn. */
+static void say_unsaid(Deferred *d)
+{
+	Runner *r = container_of(d, Runner, say_unsaid);
+
+	while (!list_empty(&r->unsaid)) {
+		AgentRun *run = container_of(r->unsaid.next, AgentRun, node);
+
+		if (say_lost(run) < 0) {
+			worker_defer(r->worker, d);
+			return;
+		}
+		list_remove(&run->node);
+		list_append(&r->done, &run->node);
+	}
 }
 
 static void on_event(const BackendEvent *e, void *userdata)
@@ -612,6 +644,7 @@ static void on_worker_stop(Worker *w, void *userdata)
 	emitter_flush(&r->emitter);
 	free_runs(&r->runs);
 	free_runs(&r->done);
+	free_runs(&r->unsaid);
 	reaper_client_free(r->reaper);
 	r->reaper = NULL;
 }
@@ -638,6 +671,9 @@ int runner_new(const RunnerStart *start, Runner **ret)
 	r->broken_item.deliver = deliver_broken;
 	list_init(&r->runs);
 	list_init(&r->done);
+	list_init(&r->unsaid);
+	list_init(&r->say_unsaid.node);
+	r->say_unsaid.run = say_unsaid;
 	emitter_init(&r->emitter, start->committer);
 	error = worker_new(start->index, &hooks, &r->worker);
 	if (error == 0)
