@@ -437,8 +437,7 @@ static void deliver_start(MailboxItem *item, void *receiver)
 	backend->start(run->backend_run);
 	if (run->ended)
 		return;
-	if (!run->ended)
-		start_timers(run);
+	start_timers(run);
 	if (!run->ended && r->paused)
 		backend->pause(run->backend_run);
 }
