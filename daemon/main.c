@@ -1,18 +1,15 @@
 /* liongated: options, configuration, the reaper, then the daemon. */
 #include <errno.h>
 #include <event2/event.h>
-#include <malloc.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 
 #include "common/jsonx.h"
 #include "common/log.h"
 #include "daemon/check.h"
 #include "daemon/daemon.h"
 #include "daemon/journal.h"
+#include "daemon/process.h"
 
 /* How long a dead daemon's programs may take to be gone. */
 #define REAPER_LOCK_MS 60000
@@ -29,26 +26,6 @@ static int flush_stdout(void)
 		return 0;
 	fprintf(stderr, "liongated: standard output cannot be written: %s\n", strerror(errno));
 	return -EIO;
-}
-
-/* As many as the hard limit allows; programs get the limit that we were started with, since the reaper is forked before. */
-static void raise_open_files(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-			log_warning("the limit of open files stays: %s", strerror(errno));
-	}
-}
-
-/* What a burst took is given back: many arenas, and thresholds that grow with what is freed, would keep it. */
-static void tame_malloc(void)
-{
-	mallopt(M_ARENA_MAX, 2);
-	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
-	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
 }
 
 static int run(const ConfigOptions *options, Config *config)
@@ -68,7 +45,7 @@ static int run(const ConfigOptions *options, Config *config)
 		config_free(config);
 		return r;
 	}
-	raise_open_files();
+	process_raise_open_files();
 	r = daemon_new(options, config, state_dir, &reaper, &d);
 	if (r == 0)
 		r = daemon_run(d);
@@ -149,13 +126,7 @@ int main(int argc, char *argv[])
 	Config *config = NULL;
 	int r;
 
-	tame_malloc();
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a full disk, not a death */
-	/* They mean nothing here, and are no reason to die. */
-	signal(SIGUSR1, SIG_IGN);
-	signal(SIGUSR2, SIG_IGN);
-	umask(077);
+	process_set_up();
 	journal_set_up();
 	if (load(argc, argv, &options, &config) < 0)
 		return 2;

@@ -1,0 +1,9 @@
+/* What the process as a whole is set to.
+ *
+ * Thread: main, before there is another. */
+#pragma once
+
+/* The allocator, the signals that are ignored, the umask. */
+void process_set_up(void);
+/* As many open files as the hard limit allows. Once the reaper is forked: programs get the limit that we were started with. */
+void process_raise_open_files(void);
