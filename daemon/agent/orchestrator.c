@@ -691,7 +691,13 @@ Projection *orchestrator_projection(Orchestrator *o)
 
 AgentCounts orchestrator_counts(const Orchestrator *o)
 {
-	return o->counts;
+	const CatalogStats *pruned = &o->projection.pruned;
+	AgentCounts counts = o->counts;
+
+	counts.completed -= pruned->completed;
+	counts.failed -= pruned->failed;
+	counts.cancelled -= pruned->cancelled;
+	return counts;
 }
 
 unsigned orchestrator_workers(const Orchestrator *o)

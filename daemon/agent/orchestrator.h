@@ -33,6 +33,7 @@ typedef struct OrchestratorStart {
 	OrchestratorHooks hooks;
 } OrchestratorStart;
 
+/* Of all agents that are known: what retention takes goes. */
 typedef struct AgentCounts {
 	uint64_t queued, running, completed, failed, cancelled;
 } AgentCounts;

@@ -313,6 +313,7 @@ typedef struct PruneJob {
 	uint64_t *bases;
 	size_t n;
 	uint64_t oldest_seq;
+	CatalogStats pruned;
 } PruneJob;
 
 static void remove_file(int log_dirfd, uint64_t base, const char *suffix)
@@ -324,10 +325,36 @@ static void remove_file(int log_dirfd, uint64_t base, const char *suffix)
 		log_warning("%s cannot be removed: %s", name, strerror(errno));
 }
 
+static void add_difference(CatalogStats *sum, const CatalogStats *more, const CatalogStats *less)
+{
+	sum->spawned += more->spawned - less->spawned;
+	sum->completed += more->completed - less->completed;
+	sum->failed += more->failed - less->failed;
+	sum->cancelled += more->cancelled - less->cancelled;
+	sum->chunks += more->chunks - less->chunks;
+	sum->bytes += more->bytes - less->bytes;
+}
+
+/* A slice. 1: there may be more. */
+static int prune_rows(PruneJob *j, Catalog *catalog)
+{
+	CatalogStats before, after;
+	uint64_t deleted = 0;
+	int r = catalog_stats(catalog, NULL, &before);
+
+	if (r == 0)
+		r = catalog_prune(catalog, j->oldest_seq, &deleted);
+	if (r == 0)
+		r = catalog_stats(catalog, NULL, &after);
+	if (r < 0)
+		return r;
+	add_difference(&j->pruned, &before, &after);
+	return deleted > 0;
+}
+
 static bool prune_run(ReaderJob *job, Reader *reader)
 {
 	PruneJob *j = container_of(job, PruneJob, job);
-	uint64_t deleted = 0;
 	int r;
 
 	/* Oldest first: a crash in the middle leaves no hole. */
@@ -337,18 +364,20 @@ static bool prune_run(ReaderJob *job, Reader *reader)
 	}
 	j->n = 0;
 	reader_forget(reader, j->oldest_seq);
-	r = catalog_prune(reader_catalog(reader), j->oldest_seq, &deleted);
+	r = prune_rows(j, reader_catalog(reader));
 	if (r < 0)
 		log_warning("the catalog cannot be pruned: %s", strerror(-r));
-	return r == 0 && deleted > 0;
+	return r > 0;
 }
 
 static void prune_done(ReaderJob *job)
 {
 	PruneJob *j = container_of(job, PruneJob, job);
 	Projection *p = j->projection;
+	const CatalogStats none = { 0 };
 
 	p->pruning = false;
+	add_difference(&p->pruned, &j->pruned, &none);
 	free(j->bases);
 	free(j);
 	prune(p);

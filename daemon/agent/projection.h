@@ -23,6 +23,7 @@ typedef struct Projection {
 	uint64_t durable; /* what was applied when the catalog was last synced */
 	bool in_flight;
 	bool pruning;
+	CatalogStats pruned; /* what retention has taken out of the catalog */
 } Projection;
 
 void projection_init(Projection *p, EventLog *log, Reader *reader, uint64_t applied);

@@ -132,6 +132,23 @@ class Retention(DaemonCase):
 
         eventually(lambda: not is_open(), "what was pruned is closed")
 
+    def counts(self):
+        agents = self.client.call("daemon.status")["agents"]
+        return agents["completed"], agents["failed"], agents["cancelled"]
+
+    def test_what_is_gone_is_not_counted(self):
+        for options in [{"chunks": 1}] * 3 + [{"chunks": 1, "fail_after": 0}] * 2:
+            self.client.wait(self.client.spawn(options=options))
+        self.client.call("agent.cancel", agent_id=self.client.spawn(options=slow_agent()))
+        self.assertEqual(self.counts(), (3, 2, 1))
+        agent = self.chatty()
+        eventually(lambda: self.counts() == (0, 0, 0), "all of them have gone")
+        self.client.call("agent.cancel", agent_id=agent)
+        self.assertEqual(self.counts(), (0, 0, 1))
+        self.daemon.restart()
+        self.client = self.daemon.client()
+        self.assertEqual(self.counts(), (0, 0, 1))
+
     def test_goes_on_after_the_catalog_was_busy(self):
         self.chatty()
         other = sqlite3.connect(os.path.join(self.daemon.state, "catalog.db"), isolation_level=None)
