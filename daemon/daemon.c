@@ -37,7 +37,7 @@ struct Daemon {
 	Mailbox *mailbox;
 	struct event *mail_event, *reaper_event;
 	struct event *signal_events[ARRAY_SIZE(stop_signals)], *reload_event;
-	struct event *grace_timer, *last_words_timer, *watchdog_timer, *prune_timer;
+	struct event *grace_timer, *last_words_timer, *watchdog_timer, *prune_timer, *retry_timer;
 	struct timeval watchdog_interval;
 	EventLog *log;
 	Reader *reader;
@@ -348,6 +348,30 @@ static void on_prune(evutil_socket_t fd, short what, void *userdata)
 	plan_prune(d);
 }
 
+static void on_retry(evutil_socket_t fd, short what, void *userdata)
+{
+	Daemon *d = userdata;
+
+	(void)fd;
+	(void)what;
+	orchestrator_synced(d->orchestrator);
+}
+
+/* What failed to be written to the catalog is tried again, also where nothing happens that would be a reason to. */
+static void plan_retry(Daemon *d)
+{
+	int64_t us = projection_retry_us(orchestrator_projection(d->orchestrator));
+	struct timeval wait = {
+		.tv_sec = us / (int64_t)USEC_PER_SEC,
+		.tv_usec = us % (int64_t)USEC_PER_SEC,
+	};
+
+	if (us < 0 || evtimer_pending(d->retry_timer, NULL))
+		return;
+	if (evtimer_add(d->retry_timer, &wait) < 0)
+		log_error("out of memory: the catalog is tried again with the next event");
+}
+
 /* ---- Starting ---- */
 
 static int make_base(Daemon *d)
@@ -373,8 +397,9 @@ static int make_events(Daemon *d)
 	d->last_words_timer = evtimer_new(d->base, on_last_words_over, d);
 	d->watchdog_timer = evtimer_new(d->base, on_watchdog, d);
 	d->prune_timer = evtimer_new(d->base, on_prune, d);
+	d->retry_timer = evtimer_new(d->base, on_retry, d);
 	if (!d->mail_event || !d->reaper_event || !d->reload_event || !d->grace_timer ||
-		!d->last_words_timer || !d->watchdog_timer || !d->prune_timer)
+		!d->last_words_timer || !d->watchdog_timer || !d->prune_timer || !d->retry_timer)
 		return -ENOMEM;
 	for (size_t i = 0; i < ARRAY_SIZE(stop_signals); i++) {
 		d->signal_events[i] = evsignal_new(d->base, stop_signals[i], on_stop_signal, d);
@@ -467,6 +492,7 @@ static bool end_turn(Daemon *d)
 
 	more |= control_end_turn(d->control);
 	eventlog_trim(d->log);
+	plan_retry(d);
 	return more;
 }
 
@@ -558,9 +584,10 @@ static void wind_up(Daemon *d)
 	mailbox_deliver(d->mailbox, d);
 	for (int i = 0; i < 100 && end_turn(d); i++)
 		continue;
+	projection_forgive(orchestrator_projection(d->orchestrator));
 	until_us = clock_monotonic_us() + FLUSH_MS * USEC_PER_MSEC;
 	while (!projection_idle(orchestrator_projection(d->orchestrator)) &&
-		!projection_failed(orchestrator_projection(d->orchestrator)) &&
+		projection_error(orchestrator_projection(d->orchestrator)) == 0 &&
 		clock_monotonic_us() < until_us) {
 		projection_flush(orchestrator_projection(d->orchestrator));
 		for (MailboxItem *item = mailbox_wait(d->mailbox, FLUSH_MS), *next; item;
@@ -636,6 +663,7 @@ void daemon_free(Daemon *d)
 	free_event(d->last_words_timer);
 	free_event(d->watchdog_timer);
 	free_event(d->prune_timer);
+	free_event(d->retry_timer);
 	for (size_t i = 0; i < ARRAY_SIZE(stop_signals); i++)
 		free_event(d->signal_events[i]);
 	mailbox_free(d->mailbox);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "daemon/eventlog/scan.h"
 
@@ -11,6 +12,13 @@
 
 /* How many events a start may have to read again for the sake of running agents' counters. */
 #define MAX_LAG_EVENTS 262144U
+
+/* Between two tries of what fails. */
+#define RETRY_MIN_US (1 * USEC_PER_SEC)
+#define RETRY_MAX_US (30 * USEC_PER_SEC)
+
+/* Rows that wait while none can be written: a few kilobytes each, for as long as it lasts. */
+#define MAX_UNWRITTEN 10000U
 
 typedef struct RowsJob {
 	ReaderJob job;
@@ -81,14 +89,75 @@ bool projection_knows(const Agent *a)
 	return a->in_catalog && a->dirty_since == 0 && !a->in_flight;
 }
 
-bool projection_failed(const Projection *p)
-{
-	return p->failed;
-}
-
 bool projection_idle(const Projection *p)
 {
 	return !p->in_flight && !p->pruning && p->n_dirty == 0;
+}
+
+/* ---- Failures ---- */
+
+/* Whether or not there turns out to be something to try, the next time is later. */
+static bool may_try(Retry *t)
+{
+	uint64_t now_us = t->error < 0 ? clock_monotonic_us() : 0;
+
+	if (t->error < 0 && now_us < t->at_us)
+		return false;
+	t->at_us = now_us + t->wait_us;
+	return true;
+}
+
+/* Says so if that is news. */
+static void note_result(Retry *t, int error, const char *what)
+{
+	if (error == 0) {
+		if (t->error < 0)
+			log_notice("the catalog can be %s again", what);
+		*t = (Retry){ 0 };
+		return;
+	}
+	if (t->error != error)
+		log_error("the catalog cannot be %s, which is tried again: %s", what,
+			strerror(-error));
+	t->error = error;
+	t->wait_us = t->wait_us == 0 ? RETRY_MIN_US : t->wait_us * 2;
+	if (t->wait_us > RETRY_MAX_US)
+		t->wait_us = RETRY_MAX_US;
+	t->at_us = clock_monotonic_us() + t->wait_us;
+}
+
+int projection_error(const Projection *p)
+{
+	return p->writing.error;
+}
+
+static int64_t sooner(int64_t us, const Retry *t, uint64_t now_us)
+{
+	int64_t left_us = t->at_us > now_us ? (int64_t)(t->at_us - now_us) : 0;
+
+	if (t->error == 0)
+		return us;
+	return us < 0 || left_us < us ? left_us : us;
+}
+
+int64_t projection_retry_us(const Projection *p)
+{
+	uint64_t now_us;
+
+	if (p->writing.error == 0 && p->syncing.error == 0)
+		return -1;
+	now_us = clock_monotonic_us();
+	return sooner(sooner(-1, &p->writing, now_us), &p->syncing, now_us);
+}
+
+void projection_forgive(Projection *p)
+{
+	p->writing = p->syncing = (Retry){ 0 };
+}
+
+bool projection_is_full(const Projection *p)
+{
+	return p->writing.error < 0 && p->n_urgent >= MAX_UNWRITTEN;
 }
 
 /* ---- On the reader's thread ---- */
@@ -145,8 +214,6 @@ static void rows_failed(RowsJob *j)
 {
 	Projection *p = j->projection;
 
-	log_error("the catalog cannot be written: %s", strerror(-j->error));
-	p->failed = true;
 	for (size_t i = 0; i < j->n; i++)
 		mark_again(p, j->agents[i], j->since[i]);
 }
@@ -163,11 +230,11 @@ static void rows_done(ReaderJob *job)
 		if (j->error == 0)
 			j->agents[i]->in_catalog = true;
 	}
+	note_result(&p->writing, j->error, "written");
 	if (j->error < 0) {
 		rows_failed(j);
 	} else {
 		p->applied = j->applied;
-		p->failed = false;
 		projection_run(p);
 	}
 	free(j->agents);
@@ -283,10 +350,8 @@ static void sync_done(ReaderJob *job)
 	Projection *p = j->projection;
 
 	p->pruning = false;
-	if (job->error < 0) {
-		log_error("the catalog cannot be synced, so no segment is removed: %s",
-			strerror(-job->error));
-	} else {
+	note_result(&p->syncing, job->error, "synced");
+	if (job->error == 0) {
 		p->durable = j->applied;
 		prune(p);
 	}
@@ -404,6 +469,7 @@ static void post_prune(Projection *p, uint64_t *bases, size_t n)
 
 static void prune(Projection *p)
 {
+	bool may_sync = may_try(&p->syncing);
 	uint64_t *bases = NULL;
 	size_t n = 0;
 
@@ -411,7 +477,7 @@ static void prune(Projection *p)
 		return;
 	if (n > 0)
 		post_prune(p, bases, n);
-	else if (p->applied > p->durable && eventlog_prune_due(p->log))
+	else if (may_sync && p->applied > p->durable && eventlog_prune_due(p->log))
 		post_sync(p);
 }
 
@@ -419,10 +485,11 @@ static void prune(Projection *p)
 static void run(Projection *p, bool all)
 {
 	size_t room = p->n_dirty < ROWS_AT_ONCE ? p->n_dirty : ROWS_AT_ONCE;
+	bool may_write = may_try(&p->writing);
 	RowsJob *j;
 
 	prune(p);
-	if (p->in_flight || room == 0 || rows_new(p, room, &j) < 0)
+	if (p->in_flight || room == 0 || !may_write || rows_new(p, room, &j) < 0)
 		return;
 	gather(p, j, room, all || eventlog_prune_due(p->log));
 	if (j->n == 0) {

@@ -12,15 +12,21 @@
 #include "daemon/eventlog/eventlog.h"
 #include "daemon/eventlog/reader.h"
 
+/* Something that has failed, and is tried again after a while that grows. */
+typedef struct Retry {
+	int error; /* 0: it has not */
+	uint64_t wait_us, at_us;
+} Retry;
+
 typedef struct Projection {
 	EventLog *log;   /* lent */
 	Reader *reader;  /* lent */
 	ListNode dirty;  /* agents with changes, by their first unknown event */
 	ListNode urgent; /* of these, who has begun or ended since its row was written */
 	size_t n_dirty, n_urgent;
-	bool failed; /* the last write */
 	uint64_t applied;
-	uint64_t durable; /* what was applied when the catalog was last synced */
+	uint64_t durable;       /* what was applied when the catalog was last synced */
+	Retry writing, syncing; /* of the catalog */
 	bool in_flight;
 	bool pruning;
 	CatalogStats pruned; /* what retention has taken out of the catalog */
@@ -29,13 +35,20 @@ typedef struct Projection {
 void projection_init(Projection *p, EventLog *log, Reader *reader, uint64_t applied);
 /* An event of the agent, `seq`, is committed and applied. */
 void projection_note(Projection *p, Agent *a, uint64_t seq, bool urgent);
-/* The log is synced further, or a segment was begun: writes what is due, and lets retention take what it may. */
+/* The log is synced further, a segment was begun, or it is time to try again: writes what is due, and lets retention take what
+ * it may. */
 void projection_run(Projection *p);
 /* Everything, also what is not urgent: on the way out. */
 void projection_flush(Projection *p);
 /* True: nothing is being written or waiting to be. */
 bool projection_idle(const Projection *p);
-/* True: the last write failed; it is tried again with the next sync. */
-bool projection_failed(const Projection *p);
+/* 0, or why the last write failed. */
+int projection_error(const Projection *p);
+/* In how many microseconds projection_run() is to be called, whether or not there is an event; -1: only then. */
+int64_t projection_retry_us(const Projection *p);
+/* What has failed may be tried again at once: on the way out. */
+void projection_forgive(Projection *p);
+/* Writes fail, and what is not forgotten for that has become too much: no more agents. */
+bool projection_is_full(const Projection *p);
 /* True: the catalog knows all of it, so that it may be forgotten. */
 bool projection_knows(const Agent *a);

@@ -91,11 +91,17 @@ static int get_id(json_object *params, Uuid *ret, RpcError *e)
 
 static int check_open(const Control *c, RpcError *e)
 {
+	const Projection *projection = orchestrator_projection(c->orchestrator);
+
 	if (orchestrator_is_stopping(c->orchestrator))
 		return rpc_error_set(e, RPC_SHUTTING_DOWN, "the daemon is being stopped");
 	if (eventlog_error(c->log) < 0)
 		return rpc_error_set(e, RPC_LOG_UNAVAILABLE, "the log cannot be written: %s",
 			strerror(-eventlog_error(c->log)));
+	if (projection_is_full(projection))
+		return rpc_error_set(e, RPC_LOG_UNAVAILABLE,
+			"the catalog behind the log cannot be written: %s",
+			strerror(-projection_error(projection)));
 	return 0;
 }
 

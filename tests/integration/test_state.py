@@ -160,5 +160,54 @@ class Retention(DaemonCase):
         eventually(self.pruned_past(newest), "the log is pruned past the failure")
 
 
+class Catalog(DaemonCase):
+    """Another program holds the catalog's write lock."""
+
+    def setUp(self):
+        super().setUp()
+        self.other = sqlite3.connect(os.path.join(self.daemon.state, "catalog.db"), isolation_level=None)
+        self.addCleanup(self.other.close)
+
+    def rows(self):
+        return self.other.execute("SELECT count(*) FROM agents WHERE state >= 2").fetchone()[0]
+
+    def fail_to_write(self, n=50):
+        self.other.execute("BEGIN IMMEDIATE")
+        for begin in range(0, n, 1000):
+            count = min(1000, n - begin)
+            requests = [self.client.request("agent.spawn", prompt="p", options=QUICK) for _ in range(count)]
+            agents = [self.client.result(request)["agent_id"] for request in requests]
+            requests = [self.client.request("agent.wait", agent_id=agent) for agent in agents]
+            for request in requests:
+                self.client.result(request)
+        eventually(lambda: "catalog cannot be written" in self.daemon.stderr(), "the write fails")
+
+    def test_tried_again_though_nothing_happens(self):
+        self.fail_to_write()
+        self.other.execute("ROLLBACK")
+        eventually(lambda: self.rows() == 50, "the rows are written")
+        eventually(lambda: "can be written again" in self.daemon.stderr(), "it says so")
+
+    def test_tried_again_on_the_way_out(self):
+        self.fail_to_write(9000)
+        self.other.execute("ROLLBACK")
+        self.daemon.stop()
+        self.assertEqual(self.rows(), 9000)
+
+    def test_no_more_agents_when_too_many_wait(self):
+        self.fail_to_write(1)
+        refused = None
+        for _ in range(100):
+            requests = [self.client.request("agent.spawn", prompt="p", options=QUICK) for _ in range(1000)]
+            replies = [self.client.reply(request) for request in requests]
+            refused = next((r for r in replies if "error" in r and r["error"]["code"] == 503), None)
+            if refused:
+                break
+        data = check_error(refused, "log_unavailable")
+        self.assertTrue(data["retryable"])
+        self.other.execute("ROLLBACK")
+        eventually(lambda: "result" in self.client.reply(self.client.request("agent.spawn", prompt="p")), "it accepts")
+
+
 if __name__ == "__main__":
     main()
