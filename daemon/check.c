@@ -128,7 +128,7 @@ static int on_row(const CatalogRow *row, void *userdata)
 
 static int walk_rows(StateCheck *s)
 {
-	CatalogQuery query = { .limit = ROWS_AT_ONCE };
+	CatalogQuery query = { .before = UINT64_MAX, .limit = ROWS_AT_ONCE };
 	int r;
 
 	do {

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/jsonx.h"
 #include "daemon/control/agent-view.h"
 #include "daemon/control/control.h"
@@ -9,6 +10,9 @@
 
 #define FINAL_STATES \
 	(1U << AGENT_STATE_COMPLETED | 1U << AGENT_STATE_FAILED | 1U << AGENT_STATE_CANCELLED)
+
+/* How long the reader looks before others have their turn. */
+#define SLICE_US 4000U
 
 /* An entry of the list, as text in ListJob.text. */
 typedef struct Entry {
@@ -21,7 +25,7 @@ typedef struct ListJob {
 	Request *request;
 	json_object *params; /* one reference: strings of the query are lent from it */
 	Filter *filter;      /* correlation_id and labels */
-	CatalogQuery query;
+	CatalogQuery query; /* what is left of it; states: only final ones, once memory was asked */
 	CatalogLabel *labels;
 	uint32_t limit;
 	Buf text;
@@ -60,7 +64,7 @@ static int read_query(ListJob *j)
 	CatalogQuery *q = &j->query;
 
 	j->limit = (uint32_t)jsonx_get_uint(j->params, "limit", 0);
-	q->before = jsonx_get_uint(j->params, "before", 0);
+	q->before = jsonx_get_uint(j->params, "before", UINT64_MAX);
 	q->limit = j->limit + 1;
 	q->states = read_states(j->params);
 	q->correlation_id = jsonx_get_string(j->params, "correlation_id", NULL);
@@ -107,7 +111,7 @@ static bool matches(const ListJob *j, const Agent *a)
 {
 	const CatalogQuery *q = &j->query;
 
-	if (q->before > 0 && a->seq >= q->before)
+	if (a->seq >= q->before)
 		return false;
 	if (q->states != 0 && !(q->states & (1U << a->state)))
 		return false;
@@ -165,14 +169,29 @@ static int newest_first(const void *a, const void *b)
 static bool list_run(ReaderJob *job, Reader *reader)
 {
 	ListJob *j = container_of(job, ListJob, job);
-	CatalogQuery q = j->query;
+	uint64_t until_us = clock_monotonic_us() + SLICE_US;
+	int more = j->query.states != 0;
 
-	/* Whoever lives is in memory, and what the catalog says of them is old. */
-	q.states = q.states == 0 ? FINAL_STATES : q.states & FINAL_STATES;
-	if (q.states != 0)
-		job->error = catalog_list(reader_catalog(reader), &q, on_row, j);
+	while (more > 0) {
+		more = catalog_list_stretch(reader_catalog(reader), &j->query, on_row, j);
+		if (more > 0 && clock_monotonic_us() >= until_us)
+			return true;
+	}
+	job->error = more;
 	qsort(j->entries, j->n, sizeof(*j->entries), newest_first);
 	return false;
+}
+
+/* Whoever lives is in memory, and what the catalog says of them is old. */
+static void prepare_job(ListJob *j)
+{
+	CatalogQuery *q = &j->query;
+	bool all = q->states == 0;
+
+	q->states = all ? FINAL_STATES : q->states & FINAL_STATES;
+	/* It may have to look at every row there is. */
+	if (q->states != 0 && (!all || q->backend || q->group || q->n_labels > 0))
+		j->job.kind = READER_JOB_LONG;
 }
 
 static int write_result(const ListJob *j, Buf *result)
@@ -225,5 +244,6 @@ void method_agent_list(Request *req, json_object *params, void *userdata)
 			job_free(j);
 		return;
 	}
+	prepare_job(j);
 	control_post(c, req, &j->job);
 }

@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 
 #include "common/json-writer.h"
@@ -8,6 +7,9 @@
 #define ALL_STATES  ((1U << _AGENT_STATE_MAX) - 1)
 #define LIVE_STATES ((1U << AGENT_STATE_QUEUED) | (1U << AGENT_STATE_RUNNING))
 #define COMPLETED   (1U << AGENT_STATE_COMPLETED)
+
+/* Of a list: well below a millisecond, unless specs are very long. */
+#define STRETCH_ROWS 128U
 
 /* Takes one column after the other. */
 typedef struct Columns {
@@ -70,10 +72,11 @@ static int read_row(Catalog *c, sqlite3_stmt *s, CatalogRow *row)
 	return 0;
 }
 
-/* Gives every row of the statement away, and resets it. How many there were. */
-static int walk(Catalog *c, sqlite3_stmt *s, CatalogOnRow on_row, void *userdata)
+/* Gives every row of the statement away, and resets it. *ret_n: how many there were. > 0: on_row stopped it. */
+static int walk(Catalog *c, sqlite3_stmt *s, CatalogOnRow on_row, void *userdata, uint32_t *ret_n)
 {
-	int rc, r = 0, n = 0;
+	int rc, r = 0;
+	uint32_t n = 0;
 
 	while (r == 0 && (rc = sqlite3_step(s)) != SQLITE_DONE) {
 		CatalogRow row = { 0 };
@@ -81,31 +84,32 @@ static int walk(Catalog *c, sqlite3_stmt *s, CatalogOnRow on_row, void *userdata
 		r = rc == SQLITE_ROW ? read_row(c, s, &row) : catalog_error(c, rc);
 		if (r < 0)
 			break;
-		n += n < INT_MAX;
+		n += n < UINT32_MAX;
 		r = on_row(&row, userdata);
 	}
 	(void)sqlite3_reset(s);
-	return r < 0 ? r : n;
+	*ret_n = n;
+	return r;
 }
 
 int catalog_get(Catalog *c, uint64_t seq, CatalogOnRow on_row, void *userdata)
 {
 	sqlite3_stmt *s;
 	CatalogBind b;
+	uint32_t n = 0;
 	int r = catalog_statement(c, CATALOG_GET, &s);
 
 	if (r < 0)
 		return r;
 	b = catalog_bind(s);
 	catalog_bind_uint(&b, seq);
-	if ((r = catalog_bind_done(&b, c)) < 0 || (r = walk(c, s, on_row, userdata)) < 0)
+	if ((r = catalog_bind_done(&b, c)) < 0 || (r = walk(c, s, on_row, userdata, &n)) < 0)
 		return r;
-	return r > 0 ? 0 : -ENOENT;
+	return n > 0 ? 0 : -ENOENT;
 }
 
-/* How many rows there were. */
-static int find_range(
-	Catalog *c, const Uuid range[2], uint32_t limit, CatalogOnRow on_row, void *userdata)
+static int find_range(Catalog *c, const Uuid range[2], uint32_t limit, CatalogOnRow on_row,
+	void *userdata, uint32_t *ret_n)
 {
 	sqlite3_stmt *s;
 	CatalogBind b;
@@ -118,17 +122,18 @@ static int find_range(
 	catalog_bind_uuid(&b, &range[1]);
 	catalog_bind_uint(&b, limit);
 	r = catalog_bind_done(&b, c);
-	return r < 0 ? r : walk(c, s, on_row, userdata);
+	return r < 0 ? r : walk(c, s, on_row, userdata, ret_n);
 }
 
 int catalog_get_by_id(Catalog *c, const Uuid *id, CatalogOnRow on_row, void *userdata)
 {
 	const Uuid range[2] = { *id, *id };
-	int r = find_range(c, range, 1, on_row, userdata);
+	uint32_t n = 0;
+	int r = find_range(c, range, 1, on_row, userdata, &n);
 
 	if (r < 0)
 		return r;
-	return r > 0 ? 0 : -ENOENT;
+	return n > 0 ? 0 : -ENOENT;
 }
 
 static int nibble_of(char ch)
@@ -168,11 +173,12 @@ int catalog_find_prefix(
 	Catalog *c, const char *prefix, uint32_t limit, CatalogOnRow on_row, void *userdata)
 {
 	Uuid range[2];
+	uint32_t n;
 	int r;
 
 	if (!parse_prefix(prefix, range))
 		return 0;
-	r = find_range(c, range, limit, on_row, userdata);
+	r = find_range(c, range, limit, on_row, userdata, &n);
 	return r < 0 ? r : 0;
 }
 
@@ -201,39 +207,89 @@ static CatalogStatement list_statement(const CatalogQuery *q, uint32_t states)
 	return CATALOG_LIST_ALL;
 }
 
-int catalog_list(Catalog *c, const CatalogQuery *q, CatalogOnRow on_row, void *userdata)
+/* The seq down to which there are STRETCH_ROWS rows that the statement looks at. 0: there are no more than that. */
+static int find_floor(Catalog *c, const CatalogQuery *q, CatalogStatement which, uint64_t *ret)
 {
-	uint32_t states = q->states == 0 ? ALL_STATES : q->states & ALL_STATES;
+	sqlite3_stmt *s;
+	CatalogBind b;
+	int r = catalog_statement(c, which, &s);
+
+	if (r < 0)
+		return r;
+	b = catalog_bind(s);
+	catalog_bind_uint(&b, q->before > INT64_MAX ? INT64_MAX : q->before);
+	catalog_bind_uint(&b, STRETCH_ROWS);
+	if (q->correlation_id) {
+		b.next = 7;
+		catalog_bind_cstring(&b, q->correlation_id);
+	}
+	r = catalog_bind_done(&b, c);
+	if (r < 0)
+		return r;
+	*ret = sqlite3_step(s) == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(s, 0) : 0;
+	return catalog_error(c, sqlite3_reset(s));
+}
+
+/* The rows of [floor, before) that match. As walk(). */
+static int list_down_to(Catalog *c, const CatalogQuery *q, CatalogStatement which, uint32_t states,
+	uint64_t floor, CatalogOnRow on_row, void *userdata, uint32_t *ret_n)
+{
 	_cleanup_buf_ Buf labels = { 0 };
 	sqlite3_stmt *s;
 	CatalogBind b;
 	int r;
 
-	if ((r = write_labels(q, &labels)) < 0 ||
-		(r = catalog_statement(c, list_statement(q, states), &s)) < 0)
+	if ((r = write_labels(q, &labels)) < 0 || (r = catalog_statement(c, which, &s)) < 0)
 		return r;
 	b = catalog_bind(s);
-	catalog_bind_uint(&b, q->before == 0 || q->before > INT64_MAX ? INT64_MAX : q->before);
+	catalog_bind_uint(&b, q->before > INT64_MAX ? INT64_MAX : q->before);
 	catalog_bind_uint(&b, states);
 	catalog_bind_cstring(&b, q->backend);
 	catalog_bind_cstring(&b, q->group);
 	catalog_bind_text(&b, q->n_labels > 0 ? labels.data : NULL, labels.len);
 	catalog_bind_uint(&b, q->limit);
-	if (q->correlation_id)
-		catalog_bind_cstring(&b, q->correlation_id);
-	if ((r = catalog_bind_done(&b, c)) < 0 || (r = walk(c, s, on_row, userdata)) < 0)
-		return r;
-	return 0;
+	catalog_bind_cstring(&b, q->correlation_id);
+	catalog_bind_uint(&b, floor);
+	r = catalog_bind_done(&b, c);
+	return r < 0 ? r : walk(c, s, on_row, userdata, ret_n);
+}
+
+int catalog_list_stretch(Catalog *c, CatalogQuery *q, CatalogOnRow on_row, void *userdata)
+{
+	uint32_t states = q->states == 0 ? ALL_STATES : q->states & ALL_STATES, n = 0;
+	CatalogStatement which = list_statement(q, states);
+	uint64_t floor = 0;
+	int r = find_floor(c, q, which - CATALOG_LIST_ALL + CATALOG_FLOOR_ALL, &floor);
+
+	if (r == 0)
+		r = list_down_to(c, q, which, states, floor, on_row, userdata, &n);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	q->before = floor;
+	q->limit -= n;
+	return floor > 0 && q->limit > 0;
+}
+
+int catalog_list(Catalog *c, const CatalogQuery *q, CatalogOnRow on_row, void *userdata)
+{
+	CatalogQuery left = *q;
+	int r;
+
+	do
+		r = catalog_list_stretch(c, &left, on_row, userdata);
+	while (r > 0);
+	return r;
 }
 
 int catalog_live(Catalog *c, CatalogOnRow on_row, void *userdata)
 {
 	sqlite3_stmt *s;
+	uint32_t n;
 	int r = catalog_statement(c, CATALOG_LIVE, &s);
 
 	if (r < 0)
 		return r;
-	r = walk(c, s, on_row, userdata);
+	r = walk(c, s, on_row, userdata, &n);
 	return r < 0 ? r : 0;
 }
 

@@ -12,14 +12,17 @@
 	"a.last_seq, a.output_seq, a.ending, a.spec"
 
 /* ?1 before, ?2 states, ?3 backend, ?4 group, ?5 labels (a JSON object of those that must be there),
- * ?6 limit, ?7 correlation. A spec that is no JSON has no labels, and spoils nobody else's query. */
+ * ?6 limit, ?7 correlation, ?8 floor. A spec that is no JSON has no labels, and spoils nobody else's query. */
 #define FILTER                                                                                   \
-	"a.seq < ?1 AND (?2 >> a.state) & 1"                                                     \
+	"a.seq < ?1 AND a.seq >= ?8 AND (?2 >> a.state) & 1"                                     \
 	" AND (?3 IS NULL OR a.backend = ?3) AND (?4 IS NULL OR a.group_name = ?4)"              \
 	" AND (?5 IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(?5) AS want WHERE NOT EXISTS (" \
 	"SELECT 1 FROM json_each(CASE WHEN json_valid(a.spec) THEN a.spec ELSE '{}' END,"        \
 	" '$.labels') AS has WHERE has.key = want.key AND has.value = want.value"                \
 	" AND has.type = 'text')))"
+
+/* ?1 before, ?2 how many rows, ?7 correlation: the oldest of so many. */
+#define FLOOR(order) "a.seq < ?1 ORDER BY " order " LIMIT 1 OFFSET ?2 - 1"
 
 #define COUNTS                                                                    \
 	"count(*), coalesce(sum(a.state = 2), 0), coalesce(sum(a.state = 3), 0)," \
@@ -69,6 +72,14 @@ static const char *const texts[_CATALOG_STATEMENT_MAX] = {
 		"agents_correlation") "WHERE a.epoch = e.number AND "
 				      "a.correlation_id = ?7"
 				      " AND " FILTER " ORDER BY e.number DESC, a.seq DESC LIMIT ?6",
+	[CATALOG_FLOOR_ALL] = "SELECT a.seq FROM agents AS a WHERE " FLOOR("a.seq DESC"),
+	[CATALOG_FLOOR_LIVE] = "SELECT a.seq FROM agents AS a INDEXED BY agents_live"
+			       " WHERE a.state < 2 AND " FLOOR("a.seq DESC"),
+	[CATALOG_FLOOR_FAILED] = "SELECT a.seq FROM agents AS a INDEXED BY agents_failed"
+				 " WHERE a.state > 2 AND " FLOOR("a.seq DESC"),
+	[CATALOG_FLOOR_CORRELATION] = "SELECT a.seq " BY_EPOCH(
+		"agents_correlation") "WHERE a.epoch = e.number AND a.correlation_id = ?7 "
+				      "AND " FLOOR("e.number DESC, a.seq DESC"),
 	[CATALOG_LIVE] = "SELECT " COLUMNS " FROM agents AS a INDEXED BY agents_live"
 			 " WHERE a.state < 2 ORDER BY a.seq",
 	[CATALOG_CHECK_TOTALS] = "SELECT (spawned, completed, failed, cancelled, chunks, bytes)"

@@ -47,7 +47,7 @@ typedef struct CatalogLabel {
 } CatalogLabel;
 
 typedef struct CatalogQuery {
-	uint64_t before; /* rows with a smaller seq; 0: from the newest */
+	uint64_t before; /* rows with a smaller seq; UINT64_MAX: from the newest */
 	uint32_t limit;
 	uint32_t states;                              /* bit (1 << AgentState); 0: all */
 	const char *correlation_id, *backend, *group; /* NULL: any */
@@ -98,6 +98,10 @@ int catalog_find_prefix(Catalog *c, const char *prefix, uint32_t limit, CatalogO
 /* Newest first. */
 int catalog_list(
 	Catalog *c, const CatalogQuery *q, CatalogOnRow on_row, void *userdata) _must_check_;
+/* Only a stretch of it, which takes no longer where nothing matches: `before` and `limit` of the query move on. 1: there is
+ * more, 0: that was all. */
+int catalog_list_stretch(
+	Catalog *c, CatalogQuery *q, CatalogOnRow on_row, void *userdata) _must_check_;
 /* Those that have not ended, oldest first. */
 int catalog_live(Catalog *c, CatalogOnRow on_row, void *userdata) _must_check_;
 /* Counts over ended agents and live ones alike. NULL: of all. */

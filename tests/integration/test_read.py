@@ -235,6 +235,7 @@ class List(DaemonCase):
 
     def test_before(self):
         results = [self.client.call("agent.spawn", prompt="p", options=QUICK) for _ in range(5)]
+        self.assertEqual(self.client.call("agent.list", before=0), {"agents": []})
         page = self.client.call("agent.list", before=results[3]["seq"])
         self.assertEqual([a["agent_id"] for a in page["agents"]], [r["agent_id"] for r in results[2::-1]])
 

@@ -379,7 +379,7 @@ START_TEST(test_list)
 		{ "limit", { .limit = 2 }, "6 5" },
 		{ "before", { .limit = 9, .before = 4 }, "3 2 1" },
 		{ "before all", { .limit = 9, .before = 1 }, "" },
-		{ "before beyond", { .limit = 9, .before = UINT64_MAX }, "6 5 4 3 2 1" },
+		{ "before beyond", { .limit = 9, .before = INT64_MAX }, "6 5 4 3 2 1" },
 		{ "none", { .limit = 0 }, "" },
 		{ "live", { .limit = 9, .states = 3 }, "5 3" },
 		{ "running", { .limit = 9, .states = 2 }, "5" },
@@ -412,17 +412,73 @@ START_TEST(test_list)
 		"{\"team\":\"a\\\"\\n\xc3\xa9\",\"k\":\"1\",\"z\":\"\"}");
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CatalogQuery query = cases[i].query;
 		Seen seen = { 0 };
 
-		ck_assert_int_eq(catalog_list(catalog, &cases[i].query, on_row, &seen), 0);
+		if (query.before == 0)
+			query.before = UINT64_MAX;
+		ck_assert_int_eq(catalog_list(catalog, &query, on_row, &seen), 0);
 		assert_seen(&seen, cases[i].expected, cases[i].what);
 	}
 	for (int answer = -7; answer <= 7; answer += 14) {
+		const CatalogQuery query = { .limit = 9, .before = UINT64_MAX };
 		Seen seen = { .answer = answer };
 
-		ck_assert_int_eq(catalog_list(catalog, &cases[0].query, on_row, &seen),
-			answer < 0 ? answer : 0);
+		ck_assert_int_eq(
+			catalog_list(catalog, &query, on_row, &seen), answer < 0 ? answer : 0);
 		assert_seen(&seen, "6", "stopped");
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CatalogQuery query = cases[i].query;
+		Seen seen = { 0 };
+
+		query.before = 0;
+		ck_assert_int_eq(catalog_list(catalog, &query, on_row, &seen), 0);
+		assert_seen(&seen, "", "nothing is older than seq 0");
+	}
+}
+END_TEST
+
+/* Each looks at a part of the rows, also where none matches; together they see all. */
+START_TEST(test_stretches)
+{
+	const CatalogLabel none[] = { { "k", "no" } }, some[] = { { "k", "1" } };
+	const CatalogQuery queries[] = {
+		{ .labels = none, .n_labels = 1 },
+		{ .labels = none, .n_labels = 1, .states = 1U << AGENT_STATE_FAILED },
+		{ .labels = none, .n_labels = 1, .states = 1U << AGENT_STATE_RUNNING },
+		{ .labels = none, .n_labels = 1, .correlation_id = "x" },
+		{ .labels = some, .n_labels = 1 },
+		{ .labels = some, .n_labels = 1, .states = 1U << AGENT_STATE_FAILED },
+		{ .labels = some, .n_labels = 1, .states = 1U << AGENT_STATE_RUNNING },
+		{ .labels = some, .n_labels = 1, .correlation_id = "x" },
+	};
+
+	for (uint64_t i = 0; i < 999; i++)
+		put_labelled(1000 - i, AGENT_STATE_RUNNING + 2 * (i % 2), i % 3 == 0 ? "x" : NULL,
+			"mock", i % 100 < 2 ? "{\"k\":\"1\"}" : "{}");
+	for (size_t i = 0; i < ARRAY_SIZE(queries); i++) {
+		CatalogQuery q = queries[i];
+		unsigned stretches = 0;
+		Seen seen = { 0 }, whole = { 0 };
+		int r;
+
+		q.before = UINT64_MAX;
+		q.limit = 64;
+		ck_assert_int_eq(catalog_list(catalog, &q, on_row, &whole), 0);
+		do {
+			uint64_t before = q.before;
+
+			r = catalog_list_stretch(catalog, &q, on_row, &seen);
+			ck_assert_int_ge(r, 0);
+			ck_assert_uint_lt(q.before, before);
+			ck_assert_uint_lt(before - q.before, before == UINT64_MAX ? before : 600);
+			stretches++;
+		} while (r > 0);
+		ck_assert_uint_gt(stretches, 333 / 128);
+		ck_assert_uint_eq(seen.n, whole.n);
+		ck_assert_uint_eq(seen.n > 0, i >= 4);
+		ck_assert(memcmp(seen.seqs, whole.seqs, sizeof(seen.seqs)) == 0);
 	}
 }
 END_TEST
@@ -458,7 +514,11 @@ END_TEST
 START_TEST(test_epochs_and_prune)
 {
 	const uint64_t n = 40000, oldest = 350000;
-	const CatalogQuery rare = { .limit = 64, .correlation_id = "rare" };
+	const CatalogQuery rare = {
+		.before = UINT64_MAX,
+		.limit = 64,
+		.correlation_id = "rare",
+	};
 	uint64_t deleted, sum = 0, before = UINT64_MAX;
 	CatalogStats stats;
 	Seen seen = { 0 };
@@ -568,6 +628,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_transactions);
 	tcase_add_test(tc, test_prefix);
 	tcase_add_test(tc, test_list);
+	tcase_add_test(tc, test_stretches);
 	tcase_add_test(tc, test_live_and_stats);
 	tcase_add_test(tc, test_epochs_and_prune);
 	tcase_add_test(tc, test_random_run);
