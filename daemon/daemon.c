@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/fd.h"
 #include "common/log.h"
+#include "daemon/agent/orphans.h"
 #include "daemon/agent/recovery.h"
 #include "daemon/control/control.h"
 #include "daemon/control/listener.h"
@@ -249,6 +250,8 @@ static void on_reaper_died(evutil_socket_t fd, short what, void *userdata)
 	(void)fd;
 	(void)what;
 	event_del(d->reaper_event);
+	/* The next start would not know them: they will have ended. */
+	orphans_end(orchestrator_registry(d->orchestrator));
 	stop_broken(d, "the reaper has died", -ECHILD);
 }
 

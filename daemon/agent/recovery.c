@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/jsonx.h"
 #include "common/log.h"
+#include "daemon/agent/orphans.h"
 #include "daemon/eventlog/scan.h"
 
 /* Rows that are written in one transaction while a whole catalog is made anew. */
@@ -561,6 +562,9 @@ int recovery_run(const char *state_dir, EventLog *log, Registry *ret_registry,
 	}
 	if (error < 0)
 		return error;
+	/* Before anybody says that they were interrupted, or starts them anew: the reaper may have been killed, too. */
+	if (r.registry.n > 0 && !r.recount)
+		orphans_end(&r.registry);
 	error = catalog_stats(r.catalog, NULL, ret_stats);
 	if (error < 0) {
 		registry_done(&r.registry);

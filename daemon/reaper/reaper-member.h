@@ -1,6 +1,6 @@
 /* The processes below one, and signals to them that reach nobody else.
  *
- * Thread: the reaper's. */
+ * Thread: the reaper's, or main where there is none. */
 #pragma once
 
 #include <stdbool.h>
@@ -16,8 +16,7 @@ typedef struct MemberList {
 
 void member_list_done(MemberList *l);
 
-/* Fills `l` with `root`, a direct child of the caller, and all that is seen below it. As much as
- * there is memory for. */
+/* Fills `l` with `root` and all that is seen below it. As much as there is memory for. */
 void member_list_collect(MemberList *l, pid_t root);
 
 /* Signals that very process, never a later one that has got its pid. `direct`: it is a child of

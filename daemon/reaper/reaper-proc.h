@@ -3,7 +3,7 @@
  * Holds nothing between calls. What it says may be stale the moment it is read; reaper-tree
  * knows how to live with that.
  *
- * Thread: the reaper's. */
+ * Thread: the reaper's, or main where there is none. */
 #pragma once
 
 #include <stddef.h>

@@ -1,4 +1,4 @@
-"""Power cuts: the last daemon did not end in order, the machine was started anew, and the log lost what was not synced."""
+"""Power cuts: the machine was started anew under a daemon, and the log lost what was not synced."""
 
 import json
 import os

@@ -187,6 +187,51 @@ class Killed(RestartCase):
         self.daemon.kill()
         harness.wait_no_orphans()
 
+    def orphans_to_be(self):
+        """Agents whose programs do not all end with the reaper; the pids of those programs."""
+        script = (
+            "trap '' TERM; echo pid $$; setsid sleep 1000 & echo pid $!; sleep 1000 & echo pid $!; "
+            "setsid sh -c 'env -i sleep 1000 & echo pid $!; wait' & echo pid $!; sleep 0.3; echo up; sleep 1000"
+        )
+        agents = [
+            self.client.spawn_exec("/bin/sh", "-c", script, on_restart=on_restart)
+            for on_restart in ("fail", "rerun", "fail")
+        ]
+        pids = []
+        for agent in agents:
+            eventually(lambda a=agent: b"up\n" in self.client.output(a), "it is up")
+            pids += [int(word) for word in re.findall(rb"pid (\d+)", self.client.output(agent))]
+        self.assertEqual(len(pids), 15)
+        self.assertTrue(all(alive(pid) for pid in pids))
+        return agents, pids
+
+    def test_no_program_goes_on_though_the_reaper_was_killed_too(self):
+        agents, pids = self.orphans_to_be()
+        bystander = subprocess.Popen(
+            ["sleep", "1000"], env={"LIONGATE_AGENT_ID": str(uuid.uuid4())}, start_new_session=True
+        )
+        self.addCleanup(bystander.wait)
+        self.addCleanup(bystander.kill)
+        (reaper,) = harness.children(self.daemon.pid)
+        os.kill(reaper, signal.SIGSTOP)
+        self.daemon.kill()
+        os.kill(reaper, signal.SIGKILL)
+        self.assertTrue(any(alive(pid) for pid in pids), "else there is nothing to see")
+        self.up()
+        self.assertEqual([pid for pid in pids if alive(pid)], [], "gone before the next one accepts anything")
+        self.assertIsNone(bystander.poll(), "another daemon's, for all we know")
+        for agent in (agents[0], agents[2]):
+            self.assertEqual(self.client.wait(agent)["ending"]["code"], "interrupted")
+        self.wait_event(lambda e: e["attempt"] == 2, agents=[agents[1]], types=["AgentStarted"])
+
+    def test_no_program_goes_on_when_the_reaper_is_killed(self):
+        _, pids = self.orphans_to_be()
+        (reaper,) = harness.children(self.daemon.pid)
+        os.kill(reaper, signal.SIGKILL)
+        self.assertEqual(self.daemon.wait(), 1)
+        self.assertEqual([pid for pid in pids if alive(pid)], [])
+        self.up()
+
     def test_a_subscriber_comes_back(self):
         agent = self.client.spawn(options={"chunks": 1000, "delay_ms": 2}, on_restart="rerun")
         watcher = self.daemon.client()
