@@ -63,6 +63,8 @@ static int copy_strings(Agent *a, json_object *spec)
 	if (labels) {
 		json_object_object_foreach(labels, name, value)
 		{
+			if (r == 0 && !json_object_is_type(value, json_type_string))
+				r = -EINVAL;
 			if (r == 0)
 				r = buf_append(&b, name, strlen(name) + 1);
 			if (r == 0)
@@ -85,9 +87,9 @@ static int copy_strings(Agent *a, json_object *spec)
 	return 0;
 }
 
-int agent_new(const Uuid *id, json_object *spec, uint32_t uid, Agent **ret)
+static int make(
+	const Uuid *id, json_object *spec, uint32_t uid, const Backend *backend, Agent **ret)
 {
-	const char *backend = jsonx_get_string(spec, "backend", NULL);
 	const char *on_restart = jsonx_get_string(spec, "on_restart", NULL);
 	json_object *timeouts = jsonx_get(spec, "timeouts", json_type_object);
 	Agent *a = calloc(1, sizeof(*a));
@@ -97,7 +99,7 @@ int agent_new(const Uuid *id, json_object *spec, uint32_t uid, Agent **ret)
 		return -ENOMEM;
 	a->id = *id;
 	a->uid = uid;
-	a->backend = backend ? backend_find(backend) : NULL;
+	a->backend = backend;
 	a->priority = (int32_t)jsonx_get_int(spec, "priority", 0);
 	a->total_ms = jsonx_get_uint(timeouts, "total_ms", 0);
 	a->idle_ms = jsonx_get_uint(timeouts, "idle_ms", 0);
@@ -114,13 +116,46 @@ int agent_new(const Uuid *id, json_object *spec, uint32_t uid, Agent **ret)
 	list_init(&a->watchers);
 	list_init(&a->dirty);
 	list_init(&a->urgent);
-	r = a->backend ? copy_strings(a, spec) : -EINVAL;
+	r = copy_strings(a, spec);
 	if (r < 0) {
 		agent_free(a);
 		return r;
 	}
 	*ret = a;
 	return 0;
+}
+
+int agent_new(const Uuid *id, json_object *spec, uint32_t uid, Agent **ret)
+{
+	const char *name = jsonx_get_string(spec, "backend", NULL);
+	const Backend *backend = name ? backend_find(name) : NULL;
+
+	return backend ? make(id, spec, uid, backend, ret) : -EINVAL;
+}
+
+static int refuse_run(const BackendSpec *spec, BackendRun **ret)
+{
+	(void)spec;
+	(void)ret;
+	return -EOPNOTSUPP;
+}
+
+int agent_new_unknown(const Uuid *id, json_object *spec, uint32_t uid, Agent **ret)
+{
+	static const Backend unknown = { .name = "unknown", .run_new = refuse_run };
+	_cleanup_json_ json_object *bare = NULL;
+	json_object *group;
+	int r = spec ? make(id, spec, uid, &unknown, ret) : -EINVAL;
+
+	if (r != -EINVAL)
+		return r;
+	bare = json_object_new_object();
+	group = json_object_new_string("default");
+	if (!bare || !group || json_object_object_add(bare, "group", group) < 0) {
+		json_object_put(group);
+		return -ENOMEM;
+	}
+	return make(id, bare, uid, &unknown, ret);
 }
 
 void agent_free(Agent *a)
@@ -163,8 +198,10 @@ static int cut_spec(Agent *a, const char *spec, size_t len)
 	if (r < 0)
 		return r;
 	prompt = jsonx_get_string(o, "prompt", &prompt_len);
-	if (!prompt)
-		return -EINVAL;
+	if (!prompt) {
+		prompt = "";
+		prompt_len = 0;
+	}
 	/* Four bytes a character at the most; who shows it counts them. */
 	prompt_len = utf8_cut(prompt, prompt_len, 4UL * PROTOCOL_LIST_PROMPT_CHARS);
 	cut = json_object_new_string_len(prompt, (int)prompt_len);

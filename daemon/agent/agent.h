@@ -94,6 +94,9 @@ struct Agent {
 /* Everything but the queue, the group and the lists. `spec` is a checked spawn (or an AgentSpawned event): its members are
  * copied. -ENOMEM; -EINVAL if it does not make sense (a damaged log). */
 int agent_new(const Uuid *id, json_object *spec, uint32_t uid, Agent **ret) _must_check_;
+/* For one that makes no sense to this version, out of what does (`spec` may be NULL). It has its place among the others until it
+ * is ended, and cannot be started. -ENOMEM. */
+int agent_new_unknown(const Uuid *id, json_object *spec, uint32_t uid, Agent **ret) _must_check_;
 /* It must be on no list. Bears NULL. */
 void agent_free(Agent *a);
 

@@ -240,21 +240,47 @@ static void settle_doubts(Recovery *r, EventLog *log)
 
 /* ---- From the catalog ---- */
 
+/* An agent of which nobody could say any more what it is to do still has to end. */
+static int make_live(const CatalogRow *row, Agent **ret)
+{
+	static const char stand_in[] = "{\"prompt\":\"\"}";
+	_cleanup_json_ json_object *spec = NULL;
+	JsonxError why;
+	Agent *a = NULL;
+	int r = jsonx_parse(row->spec, row->spec_len, &spec, &why);
+
+	if (spec && !json_object_is_type(spec, json_type_object)) {
+		json_object_put(spec);
+		spec = NULL;
+	}
+	if (r == 0)
+		r = agent_new(&row->agent_id, spec, row->uid, &a);
+	if (r < 0 && r != -ENOMEM) {
+		log_error("the catalog's row %" PRIu64 " makes no sense: its agent is ended",
+			row->seq);
+		r = agent_new_unknown(&row->agent_id, spec, row->uid, &a);
+	}
+	if (r < 0)
+		return r;
+	/* With another spec the row is written anew. */
+	a->in_catalog = spec != NULL;
+	r = spec ? agent_set_spec(a, row->spec, row->spec_len)
+		 : agent_set_spec(a, stand_in, sizeof(stand_in) - 1);
+	if (r < 0)
+		agent_free(a);
+	else
+		*ret = a;
+	return r;
+}
+
 static int on_live_row(const CatalogRow *row, void *userdata)
 {
 	Recovery *r = userdata;
-	_cleanup_json_ json_object *spec = NULL;
-	JsonxError why;
 	Agent *a;
-	int error = jsonx_parse(row->spec, row->spec_len, &spec, &why);
+	int error = make_live(row, &a);
 
-	if (error == 0)
-		error = agent_new(&row->agent_id, spec, row->uid, &a);
-	if (error != 0) {
-		log_error("the catalog's row %" PRIu64 " makes no sense and is passed over",
-			row->seq);
-		return error == -ENOMEM ? error : 0;
-	}
+	if (error < 0)
+		return error;
 	registry_add(&r->registry, a);
 	a->seq = row->seq;
 	a->state = row->state;
@@ -265,13 +291,12 @@ static int on_live_row(const CatalogRow *row, void *userdata)
 	a->bytes = row->bytes;
 	a->last_seq = row->last_seq;
 	a->output_seq = row->output_seq;
-	a->in_catalog = true;
 	registry_accept(&r->registry, a);
 	error = add_number(r, a);
 	/* Its AgentSpawned was synced before there was a row. */
 	if (error == 0 && r->recount && a->last_seq > a->seq)
 		error = doubt(r, find_number(r, a->seq));
-	return error < 0 ? error : agent_set_spec(a, row->spec, row->spec_len);
+	return error;
 }
 
 /* ---- From the log ---- */
@@ -315,10 +340,15 @@ static int apply_spawned(Recovery *r, json_object *event, uint64_t seq)
 	if (registry_find(&r->registry, &id)) /* its row was ahead of the catalog's mark */
 		return 0;
 	error = agent_new(&id, event, (uint32_t)jsonx_get_uint(event, "uid", 0), &a);
-	if (error == -EINVAL)
-		log_error("event %" PRIu64 " spawns an agent that this version does not know", seq);
+	if (error == -EINVAL) {
+		log_error("event %" PRIu64
+			  " spawns an agent that makes no sense: unless it has, it is ended",
+			seq);
+		error = agent_new_unknown(
+			&id, event, (uint32_t)jsonx_get_uint(event, "uid", 0), &a);
+	}
 	if (error < 0)
-		return error == -EINVAL ? 0 : error;
+		return error;
 	a->seq = a->last_seq = seq;
 	a->spawned_us = r->time_us;
 	registry_add(&r->registry, a);

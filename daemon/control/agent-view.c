@@ -79,7 +79,8 @@ static void write_view(JsonWriter *w, const CatalogRow *row, int32_t pid, bool w
 	JsonxError why;
 	int r = row->spec ? jsonx_parse(row->spec, row->spec_len, &spec, &why) : -ENOENT;
 
-	if (r < 0) {
+	/* One that is damaged spoils no list. */
+	if (r < 0 && r != -EBADMSG) {
 		if (w->error == 0)
 			w->error = r;
 		return;

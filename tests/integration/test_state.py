@@ -78,6 +78,52 @@ class Damage(DaemonCase):
         agents = self.connect().call("agent.list", limit=1000)["agents"]
         self.assertEqual(len(agents), 50)
 
+    def live_and_killed(self):
+        """The ids of one that ran when the daemon was killed, and two that were queued."""
+        self.daemon.restart("--max-running=1")
+        client = self.connect()
+        agents = [client.spawn("x" * 10, options=slow_agent()) for _ in range(3)]
+        client.call("events.subscribe", after=0, types=["AgentStarted"])
+        client.wait_event(lambda e: True)
+        path = os.path.join(self.daemon.state, "catalog.db")
+        db = sqlite3.connect(path, isolation_level=None)
+        self.addCleanup(db.close)
+        states = "SELECT count(*), total(state) FROM agents"
+        eventually(lambda: db.execute(states).fetchone() == (3, 1.0), "the rows are written")
+        self.daemon.kill()
+        return agents, db
+
+    def all_ended(self, agents):
+        self.daemon.start("--max-running=1")
+        client = self.connect()
+        codes = [client.wait(agent)["ending"]["code"] for agent in agents]
+        self.assertEqual(codes, ["interrupted", "spawn_failed", "spawn_failed"])
+        self.daemon.restart()
+        listed = self.connect().call("agent.list")["agents"]
+        self.assertEqual([(a["agent_id"], a["state"]) for a in reversed(listed)], [(a, "failed") for a in agents])
+
+    def test_live_rows_that_make_no_sense_are_ended(self):
+        agents, db = self.live_and_killed()
+        seqs = [seq for seq, in db.execute("SELECT seq FROM agents ORDER BY seq")]
+        change = "UPDATE agents SET spec = replace(spec, '\"mock\"', '\"other\"') WHERE seq IN (?, ?)"
+        db.execute(change, seqs[:2])
+        db.execute("UPDATE agents SET spec = 'x' WHERE seq = ?", seqs[2:])
+        self.all_ended(agents)
+        db.execute("UPDATE agents SET spec = 'x' WHERE seq = ?", seqs[:1])
+        listed = self.connect().call("agent.list")["agents"]
+        self.assertEqual([a["agent_id"] for a in reversed(listed)], agents, "it spoils no list")
+
+    def test_spawns_that_make_no_sense_are_ended(self):
+        agents, db = self.live_and_killed()
+        for path in glob.glob(os.path.join(self.daemon.state, "catalog.db*")) + indexes(self.daemon):
+            os.unlink(path)
+        for path in self.daemon.log_files():
+            with open(path, "r+b") as f:
+                data = f.read().replace(b'"backend":"mock"', b'"backend":"mack"')
+                f.seek(0)
+                f.write(data.replace(b'"group":"default"', b'"group":[2,3,4,5]', 1))
+        self.all_ended(agents)
+
 
 class Retention(DaemonCase):
     args = SMALL + ("--retain-bytes=262144",)

@@ -110,6 +110,7 @@ static const char *const senseless[] = {
 	"{\"group\":\"default\"}",
 	"{\"backend\":\"nothing\",\"group\":\"default\"}",
 	"{\"backend\":1,\"group\":\"default\"}",
+	"{\"backend\":\"mock\",\"group\":\"default\",\"labels\":{\"a\":null}}",
 };
 
 /* A damaged log. */
@@ -123,6 +124,13 @@ START_TEST(test_senseless)
 	ck_assert_int_eq(jsonx_parse(senseless[_i], strlen(senseless[_i]), &spec, &why), 0);
 	ck_assert_int_eq(agent_new(&id, spec, 0, &a), -EINVAL);
 	ck_assert_ptr_null(a);
+	/* It can be ended all the same. */
+	ck_assert_int_eq(agent_new_unknown(&id, spec, 7, &a), 0);
+	ck_assert_str_eq(a->group_name, "default");
+	ck_assert_str_eq(agent_row(a).backend, "unknown");
+	ck_assert_uint_eq(a->uid, 7);
+	ck_assert_int_eq(a->backend->run_new(NULL, NULL), -EOPNOTSUPP);
+	agent_free(a);
 }
 END_TEST
 
@@ -173,6 +181,9 @@ START_TEST(test_long_spec)
 	ck_assert(!json_object_object_get_ex(o, "options", NULL));
 	ck_assert(!json_object_object_get_ex(o, "context", NULL));
 	ck_assert_int_eq(jsonx_get_int(o, "uid", 0), 3);
+	/* One that has lost its prompt is still shown. */
+	memcpy(strstr(b.data, "prompt"), "PROMPT", 6);
+	ck_assert_int_eq(agent_set_spec(a, b.data, b.len), 0);
 	agent_free(a);
 }
 END_TEST
