@@ -583,9 +583,8 @@ int recovery_run(const char *state_dir, EventLog *log, Registry *ret_registry,
 	int error = try_once(state_dir, log, &r);
 
 	if (error == -ESTALE || error == -EUCLEAN) {
-		log_warning("the catalog is %s: it is made anew",
-			error == -ESTALE ? "newer than the log" : "damaged");
-		error = catalog_set_aside(state_dir);
+		error = catalog_set_aside(
+			state_dir, error == -ESTALE ? "newer than the log" : "damaged");
 		r = (Recovery){ 0 };
 		if (error == 0)
 			error = try_once(state_dir, log, &r);

@@ -244,7 +244,7 @@ static int free_name(const char *state_dir, char **ret)
 	}
 }
 
-int catalog_set_aside(const char *state_dir)
+int catalog_set_aside(const char *state_dir, const char *why)
 {
 	_cleanup_free_ char *path = NULL, *wal = NULL, *aside = NULL, *aside_wal = NULL;
 	int r;
@@ -257,7 +257,7 @@ int catalog_set_aside(const char *state_dir)
 		aside_wal = NULL;
 		return -ENOMEM;
 	}
-	log_warning("catalog: %s is damaged and set aside as %s: it is made anew", path, aside);
+	log_warning("catalog: %s is %s, and set aside as %s: it is made anew", path, why, aside);
 	if (rename(path, aside) < 0 && errno != ENOENT)
 		return -errno;
 	if (rename(wal, aside_wal) < 0 && errno != ENOENT)
@@ -290,7 +290,7 @@ int catalog_open(const char *state_dir, const Uuid *log_id, Catalog **ret)
 
 	if (r != STALE && r != -EBADMSG)
 		return r;
-	r = r == STALE ? remove_file(state_dir) : catalog_set_aside(state_dir);
+	r = r == STALE ? remove_file(state_dir) : catalog_set_aside(state_dir, "damaged");
 	if (r < 0)
 		return r;
 	r = open_once(state_dir, log_id, ret);

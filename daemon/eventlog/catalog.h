@@ -67,8 +67,8 @@ int catalog_open(const char *state_dir, const Uuid *log_id, Catalog **ret) _must
 int catalog_open_readonly(const char *state_dir, Catalog **ret) _must_check_;
 /* Bears NULL. */
 void catalog_close(Catalog *c);
-/* Renames STATE/catalog.db, which nobody may have open, to catalog.db.bad-N. */
-int catalog_set_aside(const char *state_dir) _must_check_;
+/* Renames STATE/catalog.db, which nobody may have open, to catalog.db.bad-N. `why`: what it is, for the diagnostics. */
+int catalog_set_aside(const char *state_dir, const char *why) _must_check_;
 
 uint64_t catalog_applied(const Catalog *c);
 

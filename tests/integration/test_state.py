@@ -78,6 +78,16 @@ class Damage(DaemonCase):
         agents = self.connect().call("agent.list", limit=1000)["agents"]
         self.assertEqual(len(agents), 50)
 
+    def test_a_catalog_that_is_newer_than_the_log_is_called_so(self):
+        self.fill(5)
+        self.daemon.stop()
+        for path in self.daemon.log_files() + indexes(self.daemon):
+            os.unlink(path)
+        self.daemon.start()
+        self.assertEqual(self.connect().call("agent.list")["agents"], [])
+        self.assertIn("is newer than the log, and set aside", self.daemon.stderr())
+        self.assertNotIn("damaged", self.daemon.stderr())
+
     def live_and_killed(self):
         """The ids of one that ran when the daemon was killed, and two that were queued."""
         self.daemon.restart("--max-running=1")

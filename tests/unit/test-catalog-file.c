@@ -221,7 +221,7 @@ START_TEST(test_damaged_at_run_time)
 		r = catalog_get(catalog, seq, ignore_row, NULL);
 	ck_assert_int_eq(r, -EBADMSG);
 	close_catalog();
-	ck_assert_int_eq(catalog_set_aside(dir.path), 0);
+	ck_assert_int_eq(catalog_set_aside(dir.path, "damaged"), 0);
 	assert_made_anew();
 	ck_assert_int_gt(size_of("catalog.db.bad-1"), 0);
 }
