@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/jsonx.h"
@@ -24,7 +25,8 @@ typedef struct FindJob {
 	size_t n;
 } FindJob;
 
-int agent_call_new(Control *control, const char *id, AgentCallRun run, AgentCall **ret)
+int agent_call_new(
+	Control *control, const char *id, size_t index, AgentCallRun run, AgentCall **ret)
 {
 	AgentCall *call = calloc(1, sizeof(*call));
 
@@ -38,6 +40,7 @@ int agent_call_new(Control *control, const char *id, AgentCallRun run, AgentCall
 		return -ENOMEM;
 	}
 	call->id = json_object_get_string(call->params);
+	(void)snprintf(call->param, sizeof(call->param), "agents[%zu]", index);
 	list_init(&call->waiter.node);
 	list_append(&control->calls, &call->node);
 	*ret = call;
@@ -274,9 +277,9 @@ void agent_call_start(AgentCall *call)
 		_cleanup_rpc_error_ RpcError error = { 0 };
 
 		rpc_error_set(&error, RPC_INVALID_PARAMS,
-			"agent_id must be a UUID or at least the first %u characters of one",
+			"%s must be a UUID or at least the first %u characters of one", call->param,
 			PROTOCOL_MIN_PREFIX_CHARS);
-		rpc_error_add_string(&error, "param", "agent_id");
+		rpc_error_add_string(&error, "param", call->param);
 		agent_call_error(call, &error);
 		return;
 	}
@@ -299,6 +302,7 @@ void agent_call(Control *control, Request *req, json_object *params, AgentCallRu
 	call->request = req;
 	call->params = json_object_get(params);
 	call->id = jsonx_get_string(params, "agent_id", NULL);
+	(void)snprintf(call->param, sizeof(call->param), "agent_id");
 	call->run = run;
 	list_init(&call->waiter.node);
 	list_append(&control->calls, &call->node);

@@ -17,6 +17,7 @@ struct AgentCall {
 	Request *request;    /* taken out by whoever answers it */
 	json_object *params; /* one reference */
 	const char *id;      /* in params */
+	char param[32];      /* the path of the parameter that it is, for errors */
 	AgentCallRun run;
 	AgentWaiter waiter;  /* first for the spawn; then for run() to use */
 	struct event *timer; /* for run() to use */
@@ -28,9 +29,9 @@ struct AgentCall {
 
 /* Finds the agent that params.agent_id names and calls run, now or later. The request is answered here if there is none. */
 void agent_call(Control *control, Request *req, json_object *params, AgentCallRun run);
-/* The same for one id of several; on_failed and userdata are set by the caller in *call, which is made by agent_call_new(). -ENOMEM. */
-int agent_call_new(
-	Control *control, const char *id, AgentCallRun run, AgentCall **ret) _must_check_;
+/* The same for one id of several, agents[index]; on_failed and userdata are set by the caller in *call, which is made by agent_call_new(). -ENOMEM. */
+int agent_call_new(Control *control, const char *id, size_t index, AgentCallRun run,
+	AgentCall **ret) _must_check_;
 void agent_call_start(AgentCall *call);
 /* After the request was taken out or answered. Bears NULL. */
 void agent_call_free(AgentCall *call);

@@ -49,10 +49,10 @@ static void on_failed(AgentCall *call, const RpcError *error)
 	finish(set);
 }
 
-static void look_for(AgentSet *set, const char *id)
+static void look_for(AgentSet *set, const char *id, size_t index)
 {
 	AgentCall *call;
-	int r = agent_call_new(set->control, id, on_agent, &call);
+	int r = agent_call_new(set->control, id, index, on_agent, &call);
 
 	if (r < 0) {
 		if (set->request)
@@ -124,7 +124,7 @@ void agent_set_find(Control *control, Request *req, json_object *params, AgentSe
 	for (size_t i = 0; i < n; i++) {
 		size_t len;
 
-		look_for(set, id_at(ids, i, &len));
+		look_for(set, id_at(ids, i, &len), i);
 	}
 	set->n_missing--;
 	finish(set);

@@ -267,6 +267,18 @@ class Prefixes(ControlCase):
             data = self.client.fail(method, "too_large", agents=prefixes + [agent[:21]])
             self.assertEqual((data["limit"], data["param"]), (100, "agents"))
 
+    def test_too_short(self):
+        agent = self.client.spawn(options=QUICK)
+        self.assertEqual(self.client.fail("agent.get", "invalid_params", agent_id="abc")["param"], "agent_id")
+        cases = (
+            (["ab"], "agents[0]"),
+            ([agent, "zzz"], "agents[1]"),
+            ([agent] * 9999 + ["z"], "agents[9999]"),
+        )
+        for method in ("events.read", "events.subscribe"):
+            for agents, param in cases:
+                self.assertEqual(self.client.fail(method, "invalid_params", agents=agents)["param"], param)
+
     def test_every_length(self):
         agents = [self.client.spawn(options=FOREVER) for _ in range(50)]
         for length in range(12, 37):
