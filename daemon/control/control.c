@@ -103,6 +103,7 @@ bool control_end_turn(Control *c)
 
 void control_finish(Control *c)
 {
+	c->finishing = true;
 	cancel_calls(c);
 	conn_server_finish(c->conns);
 }

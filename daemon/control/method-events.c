@@ -19,6 +19,44 @@ static void fail_replaced(Control *c, Request *req, const char *why)
 	request_error(req, &error);
 }
 
+/* A request that the place of the subscription has to be free for. */
+typedef struct Parked {
+	Control *control;
+	json_object *params; /* one reference */
+	RpcMethod method;
+} Parked;
+
+static void unpark(Request *req, void *userdata)
+{
+	Parked *p = userdata;
+
+	if (!request_conn(req) || p->control->finishing)
+		control_reply(req, &(Buf){ 0 }, -ECANCELED);
+	else
+		p->method(req, p->params, p->control);
+	json_object_put(p->params);
+	free(p);
+}
+
+/* True: another request of that connection is about a subscription and not answered yet; this one is begun once it is, or
+ * answered. */
+static bool park(Control *c, Request *req, json_object *params, RpcMethod method)
+{
+	Parked *p = malloc(sizeof(*p));
+
+	if (!p) {
+		request_fail(req, -ENOMEM);
+		return true;
+	}
+	*p = (Parked){ .control = c, .params = params, .method = method };
+	if (request_wait_for_place(req, unpark, p)) {
+		json_object_get(params);
+		return true;
+	}
+	free(p);
+	return false;
+}
+
 /* False: answered. */
 static bool check_place(Control *c, Request *req, json_object *params)
 {
@@ -120,6 +158,8 @@ static void open_subscription(
 
 void method_events_subscribe(Request *req, json_object *params, void *userdata)
 {
+	if (park(userdata, req, params, method_events_subscribe))
+		return;
 	if (check_free(req) && check_place(userdata, req, params))
 		agent_set_find(userdata, req, params, open_subscription);
 }
@@ -132,9 +172,9 @@ void method_events_unsubscribe(Request *req, json_object *params, void *userdata
 	Subscription *s = conn ? subscription_of(conn) : NULL;
 	int r;
 
-	(void)params;
-	(void)userdata;
-	if (!s || s->unsubscribe) {
+	if (park(userdata, req, params, method_events_unsubscribe))
+		return;
+	if (!s || !request_take_place(req)) {
 		rpc_error_set(&error, RPC_NOT_FOUND, "this connection has no subscription");
 		request_error(req, &error);
 		return;

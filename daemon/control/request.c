@@ -26,6 +26,9 @@ struct Request {
 	void *on_replied_data;
 	void (*on_gone)(void *userdata); /* NULL: none */
 	void *on_gone_data;
+	ListNode place_node;                                 /* of those that wait for the place */
+	void (*on_place_free)(Request *req, void *userdata); /* NULL: it does not wait */
+	void *on_place_free_data;
 	Peer peer;
 	MethodId method;
 	uint32_t weight;
@@ -56,6 +59,8 @@ typedef struct ConnRequests {
 	ListNode requests;
 	ListNode batches;
 	const Request *place; /* who has it; NULL: nobody */
+	ListNode for_place;   /* who waits for it */
+	bool giving_place;
 } ConnRequests;
 
 /* NULL: out of memory. */
@@ -70,6 +75,7 @@ static ConnRequests *conn_requests(Conn *c)
 		return NULL;
 	list_init(&all->requests);
 	list_init(&all->batches);
+	list_init(&all->for_place);
 	conn_set_data(c, all);
 	return all;
 }
@@ -216,6 +222,9 @@ int request_new(const ReplyTo *to, MethodId method, Request **ret)
 	req->on_replied_data = NULL;
 	req->on_gone = NULL;
 	req->on_gone_data = NULL;
+	list_init(&req->place_node);
+	req->on_place_free = NULL;
+	req->on_place_free_data = NULL;
 	req->peer = *conn_peer(to->conn);
 	req->method = method;
 	req->weight = weight_of(method, to->id_len);
@@ -278,6 +287,29 @@ void reply_error(const ReplyTo *to, const RpcError *error)
 	reply(to, NULL, 0, error);
 }
 
+static void stop_waiting_for_place(Request *req)
+{
+	void (*on_free)(Request * req, void *userdata) = req->on_place_free;
+
+	req->on_place_free = NULL;
+	list_remove(&req->place_node);
+	on_free(req, req->on_place_free_data);
+}
+
+/* To those that wait for it, until one of them keeps it. */
+static void give_place(Conn *c)
+{
+	ConnRequests *all = conn_data(c);
+
+	/* One that answers at once comes back here: this goes on then, without going deeper. */
+	if (all->giving_place)
+		return;
+	all->giving_place = true;
+	while (!all->place && !list_empty(&all->for_place) && !conn_is_closing(c))
+		stop_waiting_for_place(container_of(all->for_place.next, Request, place_node));
+	all->giving_place = false;
+}
+
 /* What is left to do of a request whose reply is on its way; it is freed. */
 static void finish(Request *req)
 {
@@ -301,11 +333,13 @@ static void finish(Request *req)
 			req->on_replied(c, req->on_replied_data);
 		free(req);
 	}
-	if (!b)
-		return;
-	if (owed)
-		rpc_batch_count_down(b);
-	rpc_batch_unref(b);
+	if (b) {
+		if (owed)
+			rpc_batch_count_down(b);
+		rpc_batch_unref(b);
+	}
+	if (c)
+		give_place(c);
 }
 
 void request_result(Request *req, const char *result, size_t len)
@@ -372,6 +406,19 @@ bool request_take_place(Request *req)
 	return true;
 }
 
+bool request_wait_for_place(
+	Request *req, void (*on_free)(Request *req, void *userdata), void *userdata)
+{
+	ConnRequests *all = req->to.conn ? conn_data(req->to.conn) : NULL;
+
+	if (!all || !all->place || all->place == req)
+		return false;
+	req->on_place_free = on_free;
+	req->on_place_free_data = userdata;
+	list_append(&all->for_place, &req->place_node);
+	return true;
+}
+
 Conn *request_conn(const Request *req)
 {
 	Conn *c = req->to.conn;
@@ -407,6 +454,10 @@ static void call_on_gone(Request *req)
 {
 	void (*on_gone)(void *userdata) = req->on_gone;
 
+	if (req->on_place_free) {
+		stop_waiting_for_place(req);
+		return;
+	}
 	req->on_gone = NULL;
 	if (on_gone)
 		on_gone(req->on_gone_data);

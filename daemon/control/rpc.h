@@ -59,6 +59,10 @@ void request_forget_on_gone(Request *req);
 /* A connection has one subscription at the most: the request takes the place of it, until it is
  * answered. False: another request of that connection has it. */
 bool request_take_place(Request *req) _must_check_;
+/* True: another request of that connection has the place, and on_free is called once it is free, in the order in which they came,
+ * or once the client has gone (request_conn() is NULL then). */
+bool request_wait_for_place(
+	Request *req, void (*on_free)(Request *req, void *userdata), void *userdata) _must_check_;
 
 /* Appends `{"jsonrpc":"2.0","method":METHOD,"params":PARAMS}\n` to the connection's reply buffer
  * and kicks it. -ENOMEM. */

@@ -397,8 +397,10 @@ void subscription_came_back(Subscription *s)
 		_cleanup_buf_ Buf result = { 0 };
 		int r = buf_printf(&result, "{\"seq\":%llu}", (unsigned long long)s->cursor - 1);
 
-		control_reply(TAKE_PTR(s->unsubscribe), &result, r);
+		Request *req = TAKE_PTR(s->unsubscribe);
+
 		subscription_free(s);
+		control_reply(req, &result, r);
 		return;
 	}
 	conn_kick(s->conn);

@@ -243,6 +243,47 @@ class Follow(ControlCase):
         client.until_end()
         self.assertEqual(self.spawned(), 1)
 
+    def subscribe(self, request_id, **params):
+        return make_request("events.subscribe", params, request_id)
+
+    def unsubscribe(self, request_id):
+        return make_request("events.unsubscribe", None, request_id)
+
+    def check_order(self, first, wrap):
+        """Behind `first`, which is not answered at once: the end of its subscription, and another one."""
+        client = self.connect()
+        messages = [first, self.unsubscribe("u"), self.unsubscribe("v"), self.subscribe("s", last=1)]
+        client.send(*wrap(messages + [self.subscribe("t")]))
+        self.assertIn("result", client.reply(first["id"]))
+        self.assertIn("seq", client.result("u"))
+        check_error(client.reply("v"), "not_found")
+        newest = client.result("s")["newest_seq"]
+        check_error(client.reply("t"), "already_subscribed")
+        self.assertEqual(client.wait_event(lambda e: e["seq"] >= newest)["seq"], newest)
+
+    def test_unsubscribe_behind_it(self):
+        agent = self.client.spawn(options=QUICK)
+        self.client.wait(agent)
+        for wrap in (lambda messages: messages, lambda messages: [messages]):
+            self.check_order(self.subscribe("f", agents=[agent[:10]], after=0), wrap)
+            self.check_order(self.request("f", options=FOREVER), wrap)
+
+    def test_unsubscribe_behind_one_that_fails(self):
+        client = self.connect()
+        client.send(self.subscribe("f", agents=["ffffffff-f"]), self.unsubscribe("u"), self.subscribe("s"))
+        check_error(client.reply("f"), "not_found")
+        check_error(client.reply("u"), "not_found")
+        self.assertIn("log_id", client.result("s"))
+
+    def test_gone_while_it_waits(self):
+        agent = self.client.spawn(options=FOREVER)
+        for _ in range(20):
+            client = self.connect()
+            first = self.subscribe("f", agents=[agent[:10]])
+            client.send(*[first, self.unsubscribe("u"), self.subscribe("s", agents=[agent[:10]])] * 10)
+            client.close()
+        eventually(lambda: self.client.call("daemon.status")["clients"] == 1, "they have gone")
+
     def test_again_after_a_failure(self):
         agent = self.client.spawn(options=QUICK)
         client = self.connect()

@@ -626,6 +626,70 @@ START_TEST(one_place_a_connection)
 }
 END_TEST
 
+static unsigned n_free;
+
+/* Answers with its number among those that waited; the last of them keeps the place. */
+static void on_place_free(Request *req, void *userdata)
+{
+	char text[16];
+
+	n_free++;
+	if (userdata) {
+		ck_assert(request_take_place(req));
+		return;
+	}
+	(void)snprintf(text, sizeof(text), "%u", n_free);
+	request_result(req, text, strlen(text));
+}
+
+START_TEST(waits_for_the_place)
+{
+	n_free = 0;
+	tell(WAIT("1", "a") "\n" WAIT("2", "b") "\n[" WAIT("3", "c") "," WAIT("4", "d") "]\n");
+	ck_assert(!request_wait_for_place(waiting[0], on_place_free, NULL));
+	ck_assert(request_take_place(waiting[0]));
+	ck_assert(!request_wait_for_place(waiting[0], on_place_free, NULL));
+	ck_assert(request_wait_for_place(waiting[1], on_place_free, NULL));
+	ck_assert(request_wait_for_place(waiting[2], on_place_free, NULL));
+	ck_assert(request_wait_for_place(waiting[3], on_place_free, &n_free));
+	expect("");
+	answer(0, "0");
+	ck_assert_uint_eq(n_free, 3);
+	expect(REPLY("1", "0") "\n" REPLY("2", "1") "\n");
+	answer(3, "{}");
+	expect("[" REPLY("3", "2") "," REPLY("4", "{}") "]\n");
+}
+END_TEST
+
+START_TEST(waits_for_the_place_in_vain)
+{
+	n_free = 0;
+	tell(WAIT("1", "a") "\n" WAIT("2", "b") "\n[" WAIT("3", "c") "]\n");
+	ck_assert(request_take_place(waiting[0]));
+	ck_assert(request_wait_for_place(waiting[1], on_place_free, NULL));
+	ck_assert(request_wait_for_place(waiting[2], on_place_free, NULL));
+	close(client);
+	client = -1;
+	turn();
+	ck_assert_uint_eq(n_free, 2);
+	answer(0, "0");
+}
+END_TEST
+
+/* As many as one connection may have: they are not nested in each other. */
+START_TEST(many_wait_for_the_place)
+{
+	n_free = 0;
+	for (unsigned i = 0; i < 10000; i++)
+		tell(WAIT("1", "") "\n");
+	ck_assert(request_take_place(waiting[0]));
+	for (unsigned i = 1; i < 10000; i++)
+		ck_assert(request_wait_for_place(waiting[i], on_place_free, NULL));
+	answer(0, "0");
+	ck_assert_uint_eq(n_free, 9999);
+}
+END_TEST
+
 START_TEST(client_reads_no_more)
 {
 	tell("[" CALL("1", "events.subscribe") "," WAIT("2", "a") "]\n" WAIT("3", "b") "\n");
@@ -835,6 +899,9 @@ Suite *test_suite(void)
 	tcase_add_test(tc, told_that_the_client_has_gone);
 	tcase_add_test(tc, told_at_the_end);
 	tcase_add_test(tc, one_place_a_connection);
+	tcase_add_test(tc, waits_for_the_place);
+	tcase_add_test(tc, waits_for_the_place_in_vain);
+	tcase_add_test(tc, many_wait_for_the_place);
 	tcase_add_test(tc, client_reads_no_more);
 	tcase_add_test(tc, half_close);
 	tcase_add_test(tc, line_too_long);
