@@ -29,7 +29,7 @@ typedef struct Call {
 	ReplyTo to;
 	const char *method;
 	size_t method_len;
-	json_object *params; /* NULL: none */
+	json_object *params; /* NULL: none, or null */
 	bool has_params;
 } Call;
 
@@ -85,9 +85,6 @@ static int read_call(Rpc *r, json_object *o, Call *call, RpcError *e)
 	if (!call->method)
 		return invalid(e, "method must be a string");
 	call->has_params = json_object_object_get_ex(o, "params", &call->params);
-	if (call->has_params && !json_object_is_type(call->params, json_type_object) &&
-		!json_object_is_type(call->params, json_type_array))
-		return invalid(e, "params must be an object");
 	if (!has_id)
 		call->to.id_len = 0;
 	return 0;
@@ -118,8 +115,8 @@ static int check_params(MethodId id, json_object *params, RpcError *e)
 {
 	int r;
 
-	if (json_object_is_type(params, json_type_array)) {
-		r = rpc_error_set(e, RPC_INVALID_PARAMS, "params must be an object, not an array");
+	if (!json_object_is_type(params, json_type_object)) {
+		r = rpc_error_set(e, RPC_INVALID_PARAMS, "params must be an object, or absent");
 		rpc_error_add_string(e, "param", "params");
 		return r;
 	}
