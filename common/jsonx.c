@@ -201,6 +201,58 @@ int jsonx_append(Buf *b, json_object *o)
 	return r;
 }
 
+/* Without rounding: from 2^53 on, several integers have the same nearest double. */
+static bool int_equals_double(json_object *integer, double d)
+{
+	int64_t i = json_object_get_int64(integer);
+
+	if (i < 0 || d < 0) /* beyond 63 bits json-c gives the greatest int64_t */
+		return d >= -0x1p63 && d < 0 && (int64_t)d == i && (double)i == d;
+	return d < 0x1p64 && (uint64_t)d == json_object_get_uint64(integer) &&
+	       (double)(uint64_t)d == d;
+}
+
+static bool objects_equal(json_object *a, json_object *b)
+{
+	json_object *other;
+
+	if (json_object_object_length(a) != json_object_object_length(b))
+		return false;
+	json_object_object_foreach(a, name, value)
+	{
+		if (!json_object_object_get_ex(b, name, &other) || !jsonx_equal(value, other))
+			return false;
+	}
+	return true;
+}
+
+static bool arrays_equal(json_object *a, json_object *b)
+{
+	size_t n = json_object_array_length(a);
+
+	if (json_object_array_length(b) != n)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!jsonx_equal(json_object_array_get_idx(a, i), json_object_array_get_idx(b, i)))
+			return false;
+	return true;
+}
+
+bool jsonx_equal(json_object *a, json_object *b)
+{
+	json_type type = json_object_get_type(a), other = json_object_get_type(b);
+
+	if (type == json_type_int && other == json_type_double)
+		return int_equals_double(a, json_object_get_double(b));
+	if (type == json_type_double && other == json_type_int)
+		return int_equals_double(b, json_object_get_double(a));
+	if (type == json_type_object && other == json_type_object)
+		return objects_equal(a, b);
+	if (type == json_type_array && other == json_type_array)
+		return arrays_equal(a, b);
+	return json_object_equal(a, b) != 0;
+}
+
 json_object *jsonx_get(json_object *o, const char *key, json_type type)
 {
 	json_object *member;

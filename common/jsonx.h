@@ -43,6 +43,9 @@ void jsonx_thread_done(void);
 /* Appends `o` as compact text: no white space, no escaped slashes. `o` may be NULL (null). */
 int jsonx_append(Buf *b, json_object *o) _must_check_;
 
+/* As JSON values: the order of an object's members does not count, and 1 is 1.0. Numbers are compared exactly. */
+bool jsonx_equal(json_object *a, json_object *b);
+
 /* The member if `o` is an object that has it with this type, else NULL. Lends. */
 json_object *jsonx_get(json_object *o, const char *key, json_type type);
 /* The string's bytes; NULL if there is no such string. *ret_len may be NULL. Lends. */

@@ -239,7 +239,7 @@ static bool same_spawn(json_object *params, const Buf *spec)
 		json_object_object_del(logged, added[i]);
 	json_object_object_del(params, "agent_id");
 	json_object_object_del(params, "follow");
-	return json_object_equal(params, logged) != 0;
+	return jsonx_equal(params, logged);
 }
 
 static void compare(Spawn *s)

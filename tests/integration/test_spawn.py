@@ -103,6 +103,14 @@ class Idempotent(DaemonCase):
             self.client.wait(agent)
         self.assertEqual(len([e for e in self.daemon.events_of(agent) if e["type"] == "AgentSpawned"]), 1)
 
+    def test_equal_numbers(self):
+        agent = str(uuid.uuid4())
+        params = {"prompt": "p", "agent_id": agent, "options": QUICK}
+        first = self.client.call("agent.spawn", context={"a": [1, 9007199254740993]}, **params)
+        again = self.client.call("agent.spawn", context={"a": [1.0, 9007199254740993]}, **params)
+        self.assertEqual(again, {**first, "created": False})
+        self.client.fail("agent.spawn", "already_exists", context={"a": [1.0, 9007199254740992.0]}, **params)
+
     def test_equal_as_json_values_with_defaults(self):
         agent = str(uuid.uuid4())
         head = '{"jsonrpc":"2.0","id":1,"method":"agent.spawn","params":{'

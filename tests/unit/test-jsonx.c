@@ -462,6 +462,61 @@ START_TEST(members)
 }
 END_TEST
 
+static const struct {
+	const char *a, *b;
+	bool equal;
+} compared[] = {
+	{ "null", "null", true },
+	{ "null", "0", false },
+	{ "true", "true", true },
+	{ "true", "1", false },
+	{ "\"1\"", "1", false },
+	{ "\"a\\u0000b\"", "\"a\\u0000b\"", true },
+	{ "\"a\\u0000b\"", "\"a\\u0000c\"", false },
+	{ "1", "1.0", true },
+	{ "1", "10e-1", true },
+	{ "1", "1.5", false },
+	{ "-1", "-1.0", true },
+	{ "-1", "1.0", false },
+	{ "-1", "-1.5", false },
+	{ "0", "-0.0", true },
+	{ "0", "1e-300", false },
+	{ "0", "-1e-300", false },
+	{ "1.50", "1.5", true },
+	{ "9007199254740992", "9007199254740992.0", true },
+	{ "9007199254740993", "9007199254740992.0", false },
+	{ "9223372036854775807", "9223372036854775808.0", false },
+	{ "9223372036854775808", "9223372036854775808.0", true },
+	{ "-9223372036854775808", "-9223372036854775808.0", true },
+	{ "-9223372036854775807", "-9223372036854775808.0", false },
+	{ "-9223372036854775808", "-1e300", false },
+	{ "18446744073709551615", "18446744073709551616.0", false },
+	{ "18446744073709551615", "1e300", false },
+	{ "18446744073709551615", "-1.0", false },
+	{ "18446744073709551615", "-1", false },
+	{ "18446744073709549568", "18446744073709549568.0", true },
+	{ "[1,[2]]", "[1.0,[2.0]]", true },
+	{ "[1,2]", "[1]", false },
+	{ "[1,2]", "[2,1]", false },
+	{ "[]", "{}", false },
+	{ "{\"a\":1,\"b\":{\"c\":null}}", "{\"b\":{\"c\":null},\"a\":1.0}", true },
+	{ "{\"a\":null}", "{\"b\":null}", false },
+	{ "{\"a\":1}", "{\"a\":1,\"b\":1}", false },
+};
+
+START_TEST(equal)
+{
+	_cleanup_json_ json_object *a = NULL, *b = NULL;
+	const char *left = compared[_i].a, *right = compared[_i].b;
+
+	ck_assert_int_eq(jsonx_parse(left, strlen(left), &a, NULL), 0);
+	ck_assert_int_eq(jsonx_parse(right, strlen(right), &b, NULL), 0);
+	ck_assert_msg(jsonx_equal(a, b) == compared[_i].equal, "%s, %s", left, right);
+	ck_assert_msg(jsonx_equal(b, a) == compared[_i].equal, "%s, %s", right, left);
+	ck_assert(jsonx_equal(a, a) && jsonx_equal(b, b));
+}
+END_TEST
+
 static TCase *values_case(void)
 {
 	TCase *t = tcase_create("values");
@@ -474,6 +529,7 @@ static TCase *values_case(void)
 	tcase_add_test(t, too_long);
 	tcase_add_test(t, threads);
 	tcase_add_test(t, members);
+	tcase_add_loop_test(t, equal, 0, ARRAY_SIZE(compared));
 	return t;
 }
 
