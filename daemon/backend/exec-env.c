@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "common/jsonx.h"
+#include "daemon/reaper/reaper-proto.h"
 
 #define SECRET_MAX_BYTES (64U * 1024)
 #define DEFAULT_PATH     "/usr/local/bin:/usr/bin:/bin"
@@ -45,14 +46,22 @@ static void make_base(void)
 	}
 }
 
+static size_t var_bytes(const char *name, const char *value)
+{
+	return strlen(name) + 1 + strlen(value) + 1;
+}
+
 static int set(ExecEnv *e, const char *name, const char *value)
 {
-	/* There is room: exec_env_init() has counted. */
-	if (asprintf(&e->vars[e->n], "%s=%s", name, value) < 0) {
-		e->vars[e->n] = NULL;
+	/* Not asprintf(), which leaves copies behind while it grows. */
+	size_t bytes = var_bytes(name, value);
+	char *var = malloc(bytes);
+	if (!var)
 		return -ENOMEM;
-	}
-	e->n++;
+	(void)snprintf(var, bytes, "%s=%s", name, value);
+	/* There is room: exec_env_init() has counted. */
+	e->vars[e->n++] = var;
+	e->bytes += bytes;
 	return 0;
 }
 
@@ -221,6 +230,8 @@ static int resolve_one(ExecEnv *e, const ExecSecret *s, char *text)
 	if (n < 0)
 		return (int)n;
 	text[n] = '\0';
+	if (e->bytes + var_bytes(s->name, text) > REAPER_PAYLOAD_MAX_BYTES)
+		return -E2BIG;
 	return set(e, s->name, text);
 }
 
@@ -233,6 +244,8 @@ static const char *explain(const ExecSecret *s, int error)
 		return "not a regular file";
 	case -EFBIG:
 		return "longer than 64 KiB";
+	case -E2BIG:
+		return "the environment is longer than 16 MiB with it";
 	case -EBADMSG:
 		return "a NUL byte in it";
 	default:

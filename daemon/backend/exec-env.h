@@ -23,6 +23,7 @@ typedef struct ExecSecret {
 typedef struct ExecEnv {
 	char **vars; /* "NAME=VALUE", NULL-terminated */
 	size_t n;
+	size_t bytes; /* of them, each with its NUL */
 	ExecSecret *secrets;
 	size_t n_secrets;
 } ExecEnv;
@@ -31,7 +32,7 @@ typedef struct ExecEnv {
 int exec_env_init(ExecEnv *e, const char *agent_id, json_object *options) _must_check_;
 void exec_env_done(ExecEnv *e);
 
-/* Reads the secrets into the environment. -errno, with a sentence for the user, NUL-terminated,
+/* Reads the secrets into the environment, as long as the reaper takes that. -errno, with a sentence for the user, NUL-terminated,
  * in `why`. */
 int exec_env_resolve(ExecEnv *e, Buf *why) _must_check_;
 

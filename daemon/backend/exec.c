@@ -309,6 +309,18 @@ static int ask_reaper(ExecRun *r, const ExecPipes *pipes)
 	return reaper_client_start(client, &spec, &hooks, &r->job);
 }
 
+static const char *explain(int error)
+{
+	switch (error) {
+	case -EPIPE:
+		return "the reaper has died";
+	case -E2BIG:
+		return "its arguments and environment are longer than 16 MiB";
+	default:
+		return strerrordesc_np(-error);
+	}
+}
+
 static void exec_start(BackendRun *run)
 {
 	ExecRun *r = exec_run(run);
@@ -327,8 +339,7 @@ static void exec_start(BackendRun *run)
 		return;
 
 	char message[128];
-	(void)snprintf(message, sizeof(message), "cannot start a program: %s",
-		res == -EPIPE ? "the reaper has died" : strerrordesc_np(-res));
+	(void)snprintf(message, sizeof(message), "cannot start a program: %s", explain(res));
 	fail(r, AGENT_ERROR_SPAWN_FAILED, why.len > 0 ? why.data : message);
 }
 

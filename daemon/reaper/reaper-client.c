@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "common/buf.h"
 #include "common/fd.h"
 #include "common/list.h"
 #include "common/log.h"
@@ -231,47 +230,51 @@ static void on_readable(evutil_socket_t fd, short what, void *userdata)
 	}
 }
 
-static int append_strings(Buf *b, const char *const *strings, uint32_t *ret_n)
+static size_t measure(const char *const *strings, uint32_t *ret_n)
 {
+	size_t bytes = 0;
 	uint32_t n = 0;
-	for (; strings[n]; n++) {
-		int r = buf_append(b, strings[n], strlen(strings[n]) + 1);
-		if (r < 0)
-			return r;
-	}
+	for (; strings[n]; n++)
+		bytes += strlen(strings[n]) + 1;
 	*ret_n = n;
-	return 0;
+	return bytes;
+}
+
+static char *put_strings(char *at, const char *const *strings)
+{
+	for (; *strings; strings++)
+		at = stpcpy(at, *strings) + 1;
+	return at;
 }
 
 /* Cwd, argv and environment, as a file in memory. Returns its descriptor. */
 static int make_payload(const ReaperSpec *spec, ReaperRequest *request)
 {
-	_cleanup_buf_ Buf b = { 0 };
-	int r = 0;
-	if (spec->cwd) {
-		request->has_cwd = true;
-		r = buf_append(&b, spec->cwd, strlen(spec->cwd) + 1);
-	}
-	if (r >= 0)
-		r = append_strings(&b, spec->argv, &request->argc);
-	if (r >= 0)
-		r = append_strings(&b, spec->envp, &request->envc);
-	if (r < 0)
-		return r;
+	const char *const cwd[] = { spec->cwd, NULL };
+	uint32_t n_cwd;
+	size_t len = measure(cwd, &n_cwd);
+	len += measure(spec->argv, &request->argc);
+	len += measure(spec->envp, &request->envc);
 	if (request->argc == 0)
 		return -EINVAL;
-	if (b.len > REAPER_PAYLOAD_MAX_BYTES)
+	if (len > REAPER_PAYLOAD_MAX_BYTES)
 		return -E2BIG;
+	request->has_cwd = n_cwd > 0;
+	request->payload_bytes = len;
 
 	_cleanup_close_ int fd = memfd_create("liongate-start", MFD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	r = fd_write_all(fd, b.data, b.len);
-	explicit_bzero(b.data, b.len);
-	if (r < 0)
-		return r;
-	request->payload_bytes = b.len;
-	return TAKE_FD(fd);
+	/* In one piece: there are secrets in it, and what grows leaves copies behind. */
+	_cleanup_free_ char *text = malloc(len);
+	if (!text)
+		return -ENOMEM;
+	char *at = put_strings(text, cwd);
+	at = put_strings(at, spec->argv);
+	(void)put_strings(at, spec->envp);
+	int r = fd_write_all(fd, text, len);
+	explicit_bzero(text, len);
+	return r < 0 ? r : TAKE_FD(fd);
 }
 
 int reaper_client_start(

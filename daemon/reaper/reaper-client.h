@@ -47,7 +47,7 @@ int reaper_client_new(struct event_base *base, int fd, ReaperClient **ret) _must
 void reaper_client_free(ReaperClient *c);
 
 /* *ret is lent until on_failed, on_gone, or reaper_job_forget(). No callback comes before this
- * has returned. -errno (then there is no job). */
+ * has returned. -errno (then there is no job); -E2BIG: above REAPER_PAYLOAD_MAX_BYTES. */
 int reaper_client_start(ReaperClient *c, const ReaperSpec *spec, const ReaperHooks *hooks,
 	ReaperJob **ret) _must_check_;
 /* Ends the whole tree: SIGTERM, after `grace_ms` SIGKILL, pass after pass until nothing is left.

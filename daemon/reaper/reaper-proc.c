@@ -147,11 +147,13 @@ int reaper_proc_agent_id(pid_t pid, char *out, size_t size)
 		return -ENOENT;
 	text[n] = '\0';
 
-	for (const char *p = text; p < text + n; p += strlen(p) + 1) {
+	int r = -ENOENT;
+	for (const char *p = text; r < 0 && p < text + n; p += strlen(p) + 1) {
 		if (strncmp(p, key, sizeof(key) - 1) != 0)
 			continue;
 		(void)snprintf(out, size, "%s", p + sizeof(key) - 1);
-		return 0;
+		r = 0;
 	}
-	return -ENOENT;
+	explicit_bzero(text, (size_t)n); /* there may be secrets beside it */
+	return r;
 }

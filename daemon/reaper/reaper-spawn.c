@@ -20,7 +20,8 @@
 #define CPU_GRACE_SECONDS 2U
 
 typedef struct Payload {
-	char *text;
+	char *text; /* with the secrets of the environment */
+	size_t len;
 	const char *cwd;
 	char **argv, **envp;
 } Payload;
@@ -37,6 +38,8 @@ typedef struct Plan {
 
 static void payload_done(Payload *p)
 {
+	if (p->text)
+		explicit_bzero(p->text, p->len);
 	free(p->text);
 	free(p->argv);
 	free(p->envp);
@@ -73,6 +76,7 @@ static int payload_read(const ReaperRequest *request, int fd, Payload *p)
 	p->text = malloc(len);
 	if (!p->text)
 		return -ENOMEM;
+	p->len = len;
 	ssize_t n = fd_pread_all(fd, p->text, len, 0);
 	if (n < 0)
 		return (int)n;

@@ -14,6 +14,7 @@
 #include "daemon/reaper/reaper-proc.h"
 #include "daemon/reaper/reaper.h"
 #include "tests/lib/check-main.h"
+#include "tests/lib/fault.h"
 #include "tests/lib/temp-dir.h"
 
 #define AGENT_A "aaaaaaaa-0000-4000-8000-000000000001"
@@ -497,6 +498,31 @@ START_TEST(queues_what_the_line_does_not_take)
 }
 END_TEST
 
+/* What is too long is not copied, and the rest once: nothing is left of it in memory that was
+ * outgrown. */
+START_TEST(takes_what_a_start_brings_in_one_piece)
+{
+	static char long_text[64 * 1024];
+	const char *strings[300] = { "true" };
+	memset(long_text, 'x', sizeof(long_text) - 1);
+	for (size_t i = 1; i < ARRAY_SIZE(strings) - 1; i++)
+		strings[i] = long_text;
+	const char *argv[] = { "true", NULL };
+	ReaperSpec spec = { .argv = argv, .envp = strings, .agent_id = AGENT_A };
+	ReaperHooks hooks = { 0 };
+	ReaperJob *handle;
+	Job j;
+	start_with(&j, &(Start){ 0 }, argv);
+	assert_gone(&j, LONG_MS);
+
+	fault_realloc_after(0);
+	ck_assert_int_eq(reaper_client_start(client, &spec, &hooks, &handle), -E2BIG);
+	start_with(&j, &(Start){ 0 }, argv);
+	fault_realloc_after(-1);
+	assert_gone(&j, LONG_MS);
+}
+END_TEST
+
 START_TEST(forgotten_jobs_end_silently)
 {
 	Job j;
@@ -702,6 +728,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, tells_whose_orphans_are_whose);
 	tcase_add_test(t, runs_many_at_once);
 	tcase_add_test(t, queues_what_the_line_does_not_take);
+	tcase_add_test(t, takes_what_a_start_brings_in_one_piece);
 	tcase_add_test(t, forgotten_jobs_end_silently);
 	tcase_add_test(t, stays_where_the_daemon_is_told_to_go);
 	tcase_add_test(t, kills_all_when_the_line_breaks);
