@@ -29,7 +29,7 @@ typedef struct Control {
 	StatsCache *stats; /* the reader's */
 	ListNode calls;    /* AgentCalls that wait for something */
 	AgentText latest;
-	bool finishing;    /* nothing is begun any more */
+	bool finishing; /* nothing is begun any more */
 	Uuid instance_id;
 	uint64_t started_us; /* monotonic */
 } Control;

@@ -4,7 +4,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/clock.h"
 #include "common/log.h"
+
+/* For when it is the kernel, not the worker, that cannot take a reply. */
+#define RETRY_US (10 * USEC_PER_MSEC)
 
 typedef struct PendingReply {
 	ListNode node;
@@ -13,7 +17,7 @@ typedef struct PendingReply {
 
 void reaper_line_init(ReaperLine *l, int fd)
 {
-	l->fd = fd;
+	*l = (ReaperLine){ .fd = fd };
 	list_init(&l->replies);
 }
 
@@ -75,21 +79,26 @@ int reaper_line_receive(ReaperLine *l, ReaperRequest *ret, int fds[_REAPER_FD_MA
 	return 1;
 }
 
-/* 0, -EAGAIN, or what else went wrong. */
-static int try_send(const ReaperLine *l, const ReaperReply *reply)
+/* False: it has to wait. On a line that has just broken it counts as sent: reading will tell. */
+static bool try_send(ReaperLine *l, const ReaperReply *reply)
 {
 	ssize_t n;
 	do
 		n = send(l->fd, reply, sizeof(*reply), MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
+	l->retry_us = 0;
+	if (n >= 0 || errno == EPIPE || errno == ECONNRESET)
+		return true;
+	if (errno != EAGAIN && errno != EWOULDBLOCK)
+		l->retry_us = clock_monotonic_us() + RETRY_US;
+	return false;
 }
 
 void reaper_line_send(ReaperLine *l, const ReaperReply *reply)
 {
 	if (l->fd < 0)
 		return;
-	if (!reaper_line_waiting(l) && try_send(l, reply) != -EAGAIN)
+	if (list_empty(&l->replies) && try_send(l, reply))
 		return;
 
 	PendingReply *p = malloc(sizeof(*p));
@@ -106,14 +115,22 @@ void reaper_line_send(ReaperLine *l, const ReaperReply *reply)
 
 bool reaper_line_waiting(const ReaperLine *l)
 {
-	return !list_empty(&l->replies);
+	return !list_empty(&l->replies) && l->retry_us == 0;
+}
+
+int64_t reaper_line_timeout_us(const ReaperLine *l)
+{
+	if (l->retry_us == 0 || list_empty(&l->replies))
+		return -1;
+	uint64_t now_us = clock_monotonic_us();
+	return l->retry_us > now_us ? (int64_t)(l->retry_us - now_us) : 0;
 }
 
 void reaper_line_flush(ReaperLine *l)
 {
 	list_foreach_safe (node, &l->replies) {
 		PendingReply *p = container_of(node, PendingReply, node);
-		if (try_send(l, &p->reply) == -EAGAIN)
+		if (!try_send(l, &p->reply))
 			return;
 		list_remove(node);
 		free(p);

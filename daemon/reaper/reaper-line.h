@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/cleanup.h"
 #include "common/list.h"
@@ -16,6 +17,7 @@
 typedef struct ReaperLine {
 	int fd; /* -1: broken */
 	ListNode replies;
+	uint64_t retry_us; /* when the kernel may have room again; 0: the socket will tell */
 } ReaperLine;
 
 /* Takes `fd`. */
@@ -30,5 +32,7 @@ int reaper_line_receive(ReaperLine *l, ReaperRequest *ret, int fds[_REAPER_FD_MA
 void reaper_line_send(ReaperLine *l, const ReaperReply *reply);
 /* True while replies wait for the socket to become writable. */
 bool reaper_line_waiting(const ReaperLine *l);
+/* How long until they are to be tried again without that; -1: they are not. */
+int64_t reaper_line_timeout_us(const ReaperLine *l);
 /* Sends what waits, as far as the socket takes it. */
 void reaper_line_flush(ReaperLine *l);

@@ -145,7 +145,7 @@ static void read_line(Server *s, size_t line)
 
 static void serve_line(Server *s, size_t line, short events)
 {
-	if (events & POLLOUT)
+	if ((events & POLLOUT) || reaper_line_timeout_us(&s->lines[line]) == 0)
 		reaper_line_flush(&s->lines[line]);
 	if (events & (POLLIN | POLLHUP | POLLERR))
 		read_line(s, line);
@@ -156,6 +156,18 @@ static void drain_signals(const Server *s)
 	struct signalfd_siginfo infos[8];
 	while (read(s->signal_fd, infos, sizeof(infos)) > 0)
 		;
+}
+
+/* Until there is something to do that nobody tells of; -1: for ever. */
+static int64_t timeout_us(const Server *s)
+{
+	int64_t us = reaper_tree_timeout_us(&s->tree);
+	for (size_t i = 0; i < s->n_lines; i++) {
+		int64_t line_us = reaper_line_timeout_us(&s->lines[i]);
+		if (line_us >= 0 && (us < 0 || line_us < us))
+			us = line_us;
+	}
+	return us;
 }
 
 static void wait_for_work(Server *s)
@@ -169,7 +181,7 @@ static void wait_for_work(Server *s)
 	}
 	s->polls[s->n_lines] = (struct pollfd){ .fd = s->signal_fd, .events = POLLIN };
 
-	int64_t us = reaper_tree_timeout_us(&s->tree);
+	int64_t us = timeout_us(s);
 	struct timespec timeout = {
 		.tv_sec = us / (int64_t)USEC_PER_SEC,
 		.tv_nsec = us % (int64_t)USEC_PER_SEC * 1000,
@@ -194,8 +206,7 @@ static bool serve_turn(Server *s)
 	if (s->polls[s->n_lines].revents)
 		drain_signals(s);
 	for (size_t i = 0; i < s->n_lines; i++)
-		if (s->polls[i].revents)
-			serve_line(s, i, s->polls[i].revents);
+		serve_line(s, i, s->polls[i].revents);
 
 	bool lines = any_line(s);
 	if (!lines && !s->tree.kill_all)

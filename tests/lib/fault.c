@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -17,6 +18,9 @@ int __wrap_fdatasync(int fd);
 
 void *__real_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size);
+
+ssize_t __real_send(int fd, const void *bytes, size_t n, int flags);
+ssize_t __wrap_send(int fd, const void *bytes, size_t n, int flags);
 
 static int left = -1;
 static atomic_size_t room = SIZE_MAX;
@@ -38,6 +42,7 @@ static bool strikes(int *n)
 		--*n;
 	return false;
 }
+static int sends_to_fail, send_error;
 
 void fault_realloc_after(int n)
 {
@@ -111,4 +116,20 @@ int __wrap_fdatasync(int fd)
 	unsynced = st;
 	errno = EIO;
 	return -1;
+}
+
+void fault_send(int n, int error)
+{
+	sends_to_fail = n;
+	send_error = error;
+}
+
+ssize_t __wrap_send(int fd, const void *bytes, size_t n, int flags)
+{
+	if (sends_to_fail > 0) {
+		sends_to_fail--;
+		errno = send_error;
+		return -1;
+	}
+	return __real_send(fd, bytes, n, flags);
 }

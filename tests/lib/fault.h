@@ -19,3 +19,6 @@ int fault_fdatasync_failed(void);
 /* Since a failure some file was synced again that nobody had written to meanwhile. Linux has marked its pages clean, so
  * that told of nothing. */
 bool fault_fdatasync_believed(void);
+
+/* The next `n` calls of send() fail with `error`. */
+void fault_send(int n, int error);

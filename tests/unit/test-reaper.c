@@ -627,6 +627,31 @@ START_TEST(ends_the_jobs_of_one_line)
 }
 END_TEST
 
+/* A reaper whose kernel is short of buffers when it wants to answer. */
+START_TEST(no_reply_is_lost)
+{
+	static const int errors[] = { ENOBUFS, ENOMEM, EAGAIN };
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		TempDir other_dir;
+		Reaper other;
+		ReaperClient *usual = client;
+		Job j;
+		temp_dir_init(&other_dir);
+		fault_send(2, errors[i]);
+		ck_assert_int_eq(reaper_fork(other_dir.path, 1, 0, &other), 0);
+		fault_send(0, 0);
+		ck_assert_int_eq(reaper_client_new(base, TAKE_FD(other.line_fds[0]), &client), 0);
+		start_shell(&j, "exit 3");
+		assert_gone(&j, LONG_MS);
+		ck_assert(j.pid > 0 && WIFEXITED(j.status) && WEXITSTATUS(j.status) == 3);
+		reaper_client_free(client);
+		reaper_stop(&other);
+		temp_dir_done(&other_dir);
+		client = usual;
+	}
+}
+END_TEST
+
 START_TEST(nothing_hangs_when_the_reaper_dies)
 {
 	Job running, starting, over;
@@ -734,6 +759,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, kills_all_when_the_line_breaks);
 	tcase_add_test(t, lock_is_the_reapers_until_its_end);
 	tcase_add_test(t, ends_the_jobs_of_one_line);
+	tcase_add_test(t, no_reply_is_lost);
 	tcase_add_test(t, nothing_hangs_when_the_reaper_dies);
 	tcase_add_test(t, no_program_outlives_a_killed_daemon);
 	suite_add_tcase(s, t);
