@@ -83,6 +83,13 @@ int reaper_proc_stat(pid_t pid, ReaperProc *ret)
 	return 0;
 }
 
+int reaper_proc_check(void)
+{
+	char path[64];
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	return access(path, R_OK) < 0 ? -ENOTSUP : 0;
+}
+
 /* Pids in decimal, each followed by a space. */
 static int read_children(const char *path, PidList *l)
 {

@@ -25,6 +25,10 @@ typedef struct ReaperProc {
 	uint64_t start_time; /* with the pid, what makes it this process and no later one */
 } ReaperProc;
 
+/* Whether /proc says all that is needed. Without lists of children (a kernel without
+ * CONFIG_PROC_CHILDREN, or no /proc at all) every tree would seem to be gone: -ENOTSUP. */
+int reaper_proc_check(void) _must_check_;
+
 /* -ESRCH if there is none. */
 int reaper_proc_stat(pid_t pid, ReaperProc *ret) _must_check_;
 

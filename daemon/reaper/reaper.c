@@ -18,6 +18,7 @@
 #include "common/clock.h"
 #include "common/fd.h"
 #include "common/log.h"
+#include "daemon/reaper/reaper-proc.h"
 #include "daemon/reaper/reaper-serve.h"
 
 #define LOCK_NAME     "exec.lock"
@@ -203,9 +204,15 @@ int reaper_fork(const char *state_dir, size_t n_lines, unsigned lock_timeout_ms,
 {
 	if (n_lines == 0)
 		return -EINVAL;
+	int r = reaper_proc_check();
+	if (r < 0) {
+		log_error("no process could be found to be ended: /proc has no lists of children "
+			  "(the kernel's CONFIG_PROC_CHILDREN)");
+		return r;
+	}
 
 	_cleanup_(halves_done) Halves h = { .lock_fd = -1, .alive_fds = { -1, -1 } };
-	int r = take_lock(state_dir, lock_timeout_ms, &h.lock_fd);
+	r = take_lock(state_dir, lock_timeout_ms, &h.lock_fd);
 	if (r >= 0)
 		r = make_lines(&h, n_lines);
 	if (r < 0)

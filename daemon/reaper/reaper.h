@@ -22,8 +22,8 @@ typedef struct Reaper {
 
 /* Takes STATE/exec.lock (waiting up to `lock_timeout_ms` for the reaper of a dead daemon to
  * finish), then forks. In the parent returns 0 with *ret filled in, once no signal of the
- * terminal can hit the reaper any more; the child never returns. -EBUSY: the lock is held.
- * -errno. */
+ * terminal can hit the reaper any more; the child never returns.
+ * -EBUSY: the lock is held; -ENOTSUP: /proc does not say enough, which is logged. -errno. */
 int reaper_fork(
 	const char *state_dir, size_t n_lines, unsigned lock_timeout_ms, Reaper *ret) _must_check_;
 /* Closes what is left of the lines, waits until the reaper has ended all programs and itself.

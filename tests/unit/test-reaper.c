@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -627,6 +629,32 @@ START_TEST(ends_the_jobs_of_one_line)
 }
 END_TEST
 
+/* Nothing could be found to be ended. */
+START_TEST(does_not_begin_without_proc)
+{
+	enum { REFUSED = 10, CANNOT_TELL };
+	TempDir other_dir;
+	temp_dir_init(&other_dir);
+	pid_t pid = fork();
+	if (pid == 0) {
+		Reaper other;
+		if (unshare(CLONE_NEWNS) < 0 ||
+			mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+			mount("none", "/proc", "tmpfs", 0, NULL) < 0)
+			_exit(CANNOT_TELL);
+		_exit(reaper_fork(other_dir.path, 1, 0, &other) == -ENOTSUP ? REFUSED : 1);
+	}
+	int status;
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	temp_dir_done(&other_dir);
+	ck_assert(WIFEXITED(status));
+	if (WEXITSTATUS(status) == CANNOT_TELL)
+		printf("skipped: no mount of its own for a test\n");
+	else
+		ck_assert_int_eq(WEXITSTATUS(status), REFUSED);
+}
+END_TEST
+
 /* A reaper whose kernel is short of buffers when it wants to answer. */
 START_TEST(no_reply_is_lost)
 {
@@ -759,6 +787,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, kills_all_when_the_line_breaks);
 	tcase_add_test(t, lock_is_the_reapers_until_its_end);
 	tcase_add_test(t, ends_the_jobs_of_one_line);
+	tcase_add_test(t, does_not_begin_without_proc);
 	tcase_add_test(t, no_reply_is_lost);
 	tcase_add_test(t, nothing_hangs_when_the_reaper_dies);
 	tcase_add_test(t, no_program_outlives_a_killed_daemon);
