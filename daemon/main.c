@@ -3,6 +3,7 @@
 #include <event2/event.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/jsonx.h"
 #include "common/log.h"
@@ -28,7 +29,19 @@ static int flush_stdout(void)
 	return -EIO;
 }
 
-static int run(const ConfigOptions *options, Config *config)
+/* The umask that we were started with is for programs, and so for the reaper that they inherit it from. */
+static int fork_reaper(const char *state_dir, const Config *config, mode_t given_umask, Reaper *ret)
+{
+	mode_t ours = umask(given_umask);
+	int r = reaper_fork(state_dir, daemon_workers(config), REAPER_LOCK_MS, ret);
+
+	umask(ours);
+	if (r < 0)
+		log_error("the reaper cannot be started: %s", strerror(-r));
+	return r;
+}
+
+static int run(const ConfigOptions *options, Config *config, mode_t given_umask)
 {
 	_cleanup_free_ char *state_dir = NULL;
 	_cleanup_close_ int lock_fd = -1;
@@ -36,11 +49,8 @@ static int run(const ConfigOptions *options, Config *config)
 	Daemon *d = NULL;
 	int r = daemon_claim_state(config, &state_dir, &lock_fd);
 
-	if (r == 0) {
-		r = reaper_fork(state_dir, daemon_workers(config), REAPER_LOCK_MS, &reaper);
-		if (r < 0)
-			log_error("the reaper cannot be started: %s", strerror(-r));
-	}
+	if (r == 0)
+		r = fork_reaper(state_dir, config, given_umask, &reaper);
 	if (r < 0) {
 		config_free(config);
 		return r;
@@ -54,7 +64,7 @@ static int run(const ConfigOptions *options, Config *config)
 }
 
 /* Takes the configuration. */
-static int act(const ConfigOptions *options, Config *config)
+static int act(const ConfigOptions *options, Config *config, mode_t given_umask)
 {
 	_cleanup_buf_ Buf text = { 0 };
 	int r = 0;
@@ -72,7 +82,7 @@ static int act(const ConfigOptions *options, Config *config)
 		break;
 	default:
 		log_set_level(config->log_level);
-		return run(options, config);
+		return run(options, config, given_umask);
 	}
 	config_free(config);
 	return r < 0 ? r : flush_stdout();
@@ -124,13 +134,13 @@ int main(int argc, char *argv[])
 {
 	_cleanup_(config_options_done) ConfigOptions options = { 0 };
 	Config *config = NULL;
+	mode_t given_umask = process_set_up();
 	int r;
 
-	process_set_up();
 	journal_set_up();
 	if (load(argc, argv, &options, &config) < 0)
 		return 2;
-	r = config ? act(&options, config) : tell(options.action);
+	r = config ? act(&options, config, given_umask) : tell(options.action);
 	jsonx_thread_done();
 	libevent_global_shutdown();
 	return r < 0 ? 1 : 0;

@@ -17,7 +17,7 @@ static void tame_malloc(void)
 	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
 }
 
-void process_set_up(void)
+mode_t process_set_up(void)
 {
 	tame_malloc();
 	signal(SIGPIPE, SIG_IGN);
@@ -25,7 +25,7 @@ void process_set_up(void)
 	signal(SIGUSR1, SIG_IGN);
 	signal(SIGUSR2, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a full disk, not a death */
-	umask(077);
+	return umask(077);
 }
 
 void process_raise_open_files(void)

@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -64,7 +65,8 @@ static int take_lock(const char *state_dir, unsigned timeout_ms, int *ret_fd)
 	if (asprintf(&path, "%s/" LOCK_NAME, state_dir) < 0)
 		return -ENOMEM;
 	_cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
+	/* Whatever the umask is: the next daemon has to open it. */
+	if (fd < 0 || fchmod(fd, 0600) < 0)
 		return -errno;
 
 	uint64_t until_us = clock_monotonic_us() + timeout_ms * USEC_PER_MSEC;

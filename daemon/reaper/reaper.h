@@ -22,7 +22,7 @@ typedef struct Reaper {
 
 /* Takes STATE/exec.lock (waiting up to `lock_timeout_ms` for the reaper of a dead daemon to
  * finish), then forks. In the parent returns 0 with *ret filled in, once no signal of the
- * terminal can hit the reaper any more; the child never returns.
+ * terminal can hit the reaper any more; the child never returns. Programs have the umask of now.
  * -EBUSY: the lock is held; -ENOTSUP: /proc does not say enough, which is logged. -errno. */
 int reaper_fork(
 	const char *state_dir, size_t n_lines, unsigned lock_timeout_ms, Reaper *ret) _must_check_;

@@ -131,6 +131,21 @@ class Environment(ExecCase):
         home = pwd.getpwuid(os.geteuid()).pw_dir
         self.assertEqual(cwd, os.path.realpath(home) if os.path.isdir(home) else "/")
 
+    def test_umask(self):
+        # What the daemon itself creates is nobody else's all the same.
+        for umask in ("0022", "0002", "0277"):
+            self.daemon.stop()
+            before = os.umask(int(umask, 8))
+            try:
+                self.daemon.start()
+            finally:
+                os.umask(before)
+            self.client = self.connect()
+            self.assertEqual(self.run_sh("umask").decode(), umask + "\n")
+            for name in os.listdir(self.daemon.state):
+                mode = os.stat(os.path.join(self.daemon.state, name)).st_mode
+                self.assertEqual(mode & 0o677, 0o600, name)
+
     def test_signals_are_as_in_a_fresh_process(self):
         status = self.run_argv("/bin/cat", "/proc/self/status").decode()
         self.assertEqual(int(re.search(r"SigBlk:\s*(\S+)", status).group(1), 16), 0)
