@@ -189,8 +189,8 @@ void exec_env_done(ExecEnv *e)
 	*e = (ExecEnv){ 0 };
 }
 
-/* Only a regular file: opening or reading anything else might take for ever. One byte more than
- * is allowed is read, to see that there is none. */
+/* Only a regular file: opening or reading anything else might take for ever. (So may one on a
+ * mount that hangs.) One byte more than is allowed is read, to see that there is none. */
 static ssize_t read_secret(const char *path, char *out)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
