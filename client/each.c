@@ -23,11 +23,14 @@ typedef struct Round {
 	int code;
 } Round;
 
+/* Rounded up: what was asked for is what the daemon says that it waited for. */
 static uint64_t time_left_ms(const Round *round)
 {
 	uint64_t now = clock_monotonic_us();
 
-	return now >= round->deadline_us ? 0 : (round->deadline_us - now) / USEC_PER_MSEC;
+	return now >= round->deadline_us
+		       ? 0
+		       : (round->deadline_us - now + USEC_PER_MSEC - 1) / USEC_PER_MSEC;
 }
 
 static int send_one(Round *round, size_t i)
@@ -155,6 +158,7 @@ static int run(Round *round)
 
 	if (!round->ctx->call)
 		r = context_connect(round->ctx, &round->ctx->call);
+	round->deadline_us = clock_monotonic_us() + round->request->timeout_ms * USEC_PER_MSEC;
 	while (r == 0) {
 		r = send_missing(round);
 		if (r == 0)
@@ -176,7 +180,6 @@ int each_agent(Context *ctx, const EachRequest *request)
 		.request = request,
 		.sent = sent,
 		.missing = request->n,
-		.deadline_us = clock_monotonic_us() + request->timeout_ms * USEC_PER_MSEC,
 	};
 
 	return sent ? run(&round) : -ENOMEM;
