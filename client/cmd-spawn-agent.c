@@ -122,12 +122,17 @@ static int add_argv(json_object *opts, const Args *args)
 }
 
 /* A program is run where its caller stands, as a shell would. */
-static int add_cwd(json_object *opts)
+static int add_cwd(Context *ctx, json_object *opts)
 {
 	char cwd[PATH_MAX];
 
-	if (json_object_object_get_ex(opts, "cwd", NULL) || !getcwd(cwd, sizeof(cwd)))
+	if (json_object_object_get_ex(opts, "cwd", NULL))
 		return 0;
+	if (!getcwd(cwd, sizeof(cwd)))
+		return context_fail(ctx, EXIT_CODE_USAGE,
+			"the current directory has no name to run the program in: %s; say where "
+			"with --option cwd=DIR",
+			strerror(errno));
 	return key_value_add_string(opts, "cwd", cwd, strlen(cwd));
 }
 
@@ -138,7 +143,7 @@ static int make_options(Context *ctx, const Args *args, json_object *opts)
 	r = spawn_set_options(ctx, &args->values[OPT_OPTION], opts);
 	if (r == 0 && args->rest)
 		r = add_argv(opts, args);
-	return r == 0 && args->rest ? add_cwd(opts) : r;
+	return r == 0 && args->rest ? add_cwd(ctx, opts) : r;
 }
 
 static int check(Context *ctx, const Args *args)
