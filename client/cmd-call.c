@@ -30,6 +30,7 @@ static int run(Context *ctx, const Args *args)
 		if (r < 0)
 			return r;
 	}
+	ctx->raw = true;
 	r = context_call(ctx, args->operands[0], &params, &result);
 	if (r == 0)
 		output_result(&ctx->out, view, result);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/jsonx.h"
+#include "common/rpc-error.h"
 #include "common/socket-path.h"
 
 void context_done(Context *ctx)
@@ -113,44 +114,62 @@ int context_call(Context *ctx, const char *method, const Buf *params, json_objec
 	return r < 0 ? context_lost(ctx, r) : 0;
 }
 
-ExitCode context_code_of(json_object *error)
+static ExitCode code_of(const Context *ctx, json_object *error)
 {
-	switch (jsonx_get_int(error, "code", 0)) {
-	case 404:
+	int64_t code = jsonx_get_int(error, "code", 0);
+
+	if (code == rpc_reason_code(RPC_NOT_FOUND))
 		return EXIT_CODE_NOT_FOUND;
-	case 408:
+	if (code == rpc_reason_code(RPC_TIMEOUT))
 		return EXIT_CODE_TIMED_OUT;
-	default:
-		return EXIT_CODE_REFUSED;
+	if (code == rpc_reason_code(RPC_INVALID_PARAMS) && !ctx->raw)
+		return EXIT_CODE_USAGE;
+	return EXIT_CODE_REFUSED;
+}
+
+/* How the protocol names it. */
+static int append_wire(json_object *error, Buf *text)
+{
+	json_object *data = jsonx_get(error, "data", json_type_object);
+	const char *reason = jsonx_get_string(data, "reason", NULL);
+	const char *param = jsonx_get_string(data, "param", NULL);
+
+	return buf_printf(text, " (%" PRId64 "%s%s%s%s)", jsonx_get_int(error, "code", 0),
+		reason ? " " : "", reason ? reason : "", param ? ": " : "", param ? param : "");
+}
+
+static int append_matches(json_object *error, Buf *text)
+{
+	json_object *data = jsonx_get(error, "data", json_type_object);
+	json_object *matches = jsonx_get(data, "matches", json_type_array);
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && matches && i < json_object_array_length(matches); i++) {
+		const char *id = json_object_get_string(json_object_array_get_idx(matches, i));
+
+		r = buf_printf(text, "%s%s", i == 0 ? ": " : ", ", id ? id : "?");
 	}
+	return r;
 }
 
 int context_refused(Context *ctx, const char *about, json_object *error)
 {
 	_cleanup_buf_ Buf text = { 0 };
-	json_object *data = jsonx_get(error, "data", json_type_object);
 	const char *message = jsonx_get_string(error, "message", NULL);
-	const char *reason = jsonx_get_string(data, "reason", NULL);
-	const char *param = jsonx_get_string(data, "param", NULL);
-	json_object *matches = jsonx_get(data, "matches", json_type_array);
 	int r;
 
 	r = buf_printf(&text, "%s%s%s", about ? about : "", about ? ": " : "",
 		message ? message : "the daemon refused it");
+	if (r == 0 && ctx->raw)
+		r = append_wire(error, &text);
 	if (r == 0)
-		r = buf_printf(&text, " (%" PRId64 "%s%s%s%s)", jsonx_get_int(error, "code", 0),
-			reason ? " " : "", reason ? reason : "", param ? ": " : "",
-			param ? param : "");
-	if (r == 0 && matches)
-		r = buf_append_str(&text, " matches ");
-	if (r == 0 && matches)
-		r = jsonx_append(&text, matches);
+		r = append_matches(error, &text);
 	if (r == 0)
 		r = buf_terminate(&text);
 	if (r < 0)
 		return r;
 	output_error(&ctx->out, text.data, error);
-	return (int)context_code_of(error);
+	return (int)code_of(ctx, error);
 }
 
 int context_lost(Context *ctx, int r)

@@ -18,6 +18,8 @@ typedef struct Context {
 	Output out;
 	const char *socket_option; /* NULL: looked for */
 	bool want_ephemeral;
+	/* `call`: what goes over the wire is the reader's own business, and so is what comes back. */
+	bool raw;
 	Ephemeral *ephemeral;
 	char *socket_path; /* once it is known */
 	Call *call;        /* once it is made */
@@ -42,5 +44,3 @@ int context_fail(Context *ctx, ExitCode code, const char *format, ...) _printf_(
 int context_refused(Context *ctx, const char *about, json_object *error);
 /* What became of a connection (-ECONNRESET, -EBADMSG); anything else is handed back. */
 int context_lost(Context *ctx, int r);
-/* The exit code that belongs to an error object. */
-ExitCode context_code_of(json_object *error);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "client/text.h"
+#include "common/protocol.h"
 
 #define FIRST_LONG   256
 #define HELP_COLUMN  30
@@ -109,19 +110,40 @@ static int parse_int(Parser *p, const Option *o, OptionValue *v, const char *arg
 	return 0;
 }
 
+const char *option_word(Completion kind, size_t i)
+{
+	switch (kind) {
+	case COMPLETE_BACKEND:
+		return protocol_backend_names()[i];
+	case COMPLETE_CHANNEL:
+		return i < _CHANNEL_MAX ? channel_to_string((Channel)i) : NULL;
+	case COMPLETE_EVENT_TYPE:
+		return i + 1 < _EVENT_TYPE_MAX ? protocol_event_name((EventType)(i + 1)) : NULL;
+	case COMPLETE_STATE:
+		return i < _AGENT_STATE_MAX ? agent_state_to_string((AgentState)i) : NULL;
+	default:
+		return NULL;
+	}
+}
+
+static const char *choice(const Option *o, size_t i)
+{
+	return o->choices ? o->choices[i] : option_word(o->complete, i);
+}
+
 static int check_choice(Parser *p, const Option *o, const char *arg)
 {
 	int r;
 
-	if (!o->choices)
+	if (!choice(o, 0))
 		return 0;
-	for (size_t i = 0; o->choices[i]; i++) {
-		if (strcmp(o->choices[i], arg) == 0)
+	for (size_t i = 0; choice(o, i); i++) {
+		if (strcmp(choice(o, i), arg) == 0)
 			return 0;
 	}
 	r = buf_printf(p->why, "--%s must be one of:", o->name);
-	for (size_t i = 0; r == 0 && o->choices[i]; i++)
-		r = buf_printf(p->why, " %s", o->choices[i]);
+	for (size_t i = 0; r == 0 && choice(o, i); i++)
+		r = buf_printf(p->why, " %s", choice(o, i));
 	return r < 0 ? r : -EINVAL;
 }
 
@@ -129,6 +151,7 @@ static int set_value(Parser *p, size_t i, const char *arg)
 {
 	const Option *o = p->options[i];
 	OptionValue *v = p->values[i];
+	int r;
 
 	v->set = true;
 	v->string = arg;
@@ -138,14 +161,15 @@ static int set_value(Parser *p, size_t i, const char *arg)
 	case OPTION_STRING:
 		return check_choice(p, o, arg);
 	case OPTION_LIST:
-		return add_to_list(&v->list, &v->n_list, arg);
+		r = check_choice(p, o, arg);
+		return r < 0 ? r : add_to_list(&v->list, &v->n_list, arg);
 	case OPTION_UINT:
 		return parse_uint(p, o, v, arg);
 	case OPTION_INT:
 		return parse_int(p, o, v, arg);
 	case OPTION_DURATION:
 		if (text_parse_duration(arg, &v->number) < 0)
-			return complain(p, o, "wants a duration such as 500ms, 30s or 2m");
+			return complain(p, o, "wants a duration such as 500ms, 30s or 2min");
 		return 0;
 	}
 	return -EINVAL;

@@ -38,8 +38,8 @@ typedef struct Option {
 	OptionKind kind;
 	const char *arg; /* as help shows it: "N" */
 	const char *help;
-	Completion complete;
-	const char *const *choices; /* NULL-terminated: anything else is refused */
+	Completion complete;        /* anything but its words is refused, if it has words */
+	const char *const *choices; /* NULL-terminated: the same, of this option alone */
 	int64_t min, max;           /* UINT, INT; both 0: any */
 } Option;
 
@@ -80,6 +80,10 @@ typedef struct ArgsRequest {
 
 int args_parse(Args *args, const ArgsRequest *request, int argc, char **argv, int *ret_next,
 	Buf *why) _must_check_;
+
+/* The words that may stand in such a place, one by one; NULL behind the last, and where there are too
+ * many to tell. */
+const char *option_word(Completion kind, size_t i);
 
 size_t option_count(const Option *table);
 /* Appends one aligned line an option. */

@@ -125,6 +125,10 @@ err_has() {
     if grep -qE -- "$1" "$err"; then pass; else fail "standard error lacks: $1"; fi
 }
 
+err_lacks() {
+    if grep -qE -- "$1" "$err"; then fail "standard error has: $1"; else pass; fi
+}
+
 err_empty() {
     if [ -s "$err" ]; then fail "standard error is not empty"; else pass; fi
 }
@@ -267,8 +271,14 @@ test_spawn() {
     run 'spawn, JSON' 0 spawn-agent --json --prompt x --option delay_ms=0
     json 'map(.type) == ["AgentSpawned","AgentStarted","AgentPartialOutput","AgentPartialOutput",
         "AgentPartialOutput","AgentCompleted"]'
-    run 'unknown option of the backend' 5 spawn-agent --prompt x --option nonsense=1
-    err_has 'invalid_params'
+    run 'unknown option of the backend' 2 spawn-agent --prompt x --option nonsense=1
+    err_has 'options.nonsense is no parameter'
+    err_lacks 'invalid_params|-32602'
+    run 'unknown option of the backend, JSON' 2 spawn-agent --json --prompt x --option nonsense=1
+    err_has '"reason":"invalid_params"'
+    run 'unknown backend' 2 spawn-agent --prompt x --backend nope
+    err_has 'must be one of: mock exec'
+    run 'a group without a name' 2 spawn-agent --prompt x --group ''
     run 'several' 0 spawn-agent --prompt x --count 3 --option delay_ms=1
     out_has '^[0-9a-f]{8} +\| Partial 1 from x'
     same 'three ends' "$(grep -c 'completed: 3 chunks' "$out")" 3
@@ -283,7 +293,7 @@ test_spawn() {
     run 'again' 0 spawn-agent --prompt x --agent-id $id
     out_is 'Partial 1 from xPartial 2 from xFinal from x'
     run 'the id with something else' 5 spawn-agent --prompt y --agent-id $id
-    err_has 'already_exists'
+    err_has 'was spawned with other parameters'
 }
 
 # A line that is not over is shown all the same when nothing comes of it.
@@ -318,6 +328,12 @@ test_exec() {
     (cd "$dir" && "$ctl" spawn-agent -- pwd) >"$out" 2>"$err"
     out_is "$dir
 "
+    name='the current directory is gone'
+    mkdir "$dir/gone"
+    (cd "$dir/gone" && rmdir "$dir/gone" && exec "$ctl" spawn-agent -- pwd) >"$out" 2>"$err"
+    same 'exit code' $? 2
+    err_has 'option cwd=DIR'
+    out_is ''
     run 'a directory of its own' 0 spawn-agent --option cwd=/ -- pwd
     out_is '/
 '
@@ -355,15 +371,17 @@ test_one_agent() {
     out_is 'Partial 1 from look at mePartial 2 from look at meFinal from look at me'
     run 'output from an offset' 0 output "$id" --offset 50
     out_is 'Final from look at me'
+    run 'output of no channel' 2 output "$id" --channel nope
     run 'output of the error channel' 0 output "$id" --channel error
     out_is ''
     run 'output, JSON' 0 output "$id" --json
     json '.[0].text | startswith("Partial 1")'
     run 'show nobody' 4 show ffffffff-ffff-4fff-8fff-ffffffffffff
-    err_has 'not_found'
+    err_has 'no agent ffffffff'
+    run 'show what is no id' 2 show 6d5
     run 'wait for nobody' 4 wait ffffffff-ffff-4fff-8fff-ffffffffffff
     run 'cancel what has ended' 5 cancel "$id"
-    err_has "$id: .*not_running"
+    err_has "$id: .*has ended already"
 }
 
 test_many_pages_of_output() {
@@ -399,7 +417,8 @@ test_list() {
     out_lines 1
     run 'list of all' 0 list --all --json
     json '.[0].agents | length > 10'
-    run 'a state that is none' 5 list --state asleep
+    run 'a state that is none' 2 list --state asleep
+    run 'a backend that is none' 2 list --backend nope
 }
 
 test_cancel() {
@@ -415,7 +434,8 @@ test_cancel() {
     json '.[0].state == "cancelled"'
     first=$(detached -- tail -f /dev/null)
     run 'wait, too long' 124 wait "$first" --timeout 100ms
-    err_has 'timeout'
+    err_has 'has not ended within 100 ms'
+    run 'wait, beyond all time' 2 wait "$first" --timeout 1000000000d
     "$ctl" cancel "$first" >/dev/null
 }
 
@@ -433,7 +453,7 @@ test_send() {
 from standard input
 '
     run 'send to what has ended' 5 send "$id" more
-    err_has 'not_running'
+    err_has 'has ended$'
     id=$(detached --option stdin=open -- wc -c)
     head -c 3000000 /dev/urandom >"$dir/input"
     run_with "$dir/input" 'send much' 0 send "$id" - --eof
@@ -461,7 +481,8 @@ test_events() {
     run 'all events' 0 events --json
     # shellcheck disable=SC2016
     json 'map(.seq) as $s | $s == ($s | sort) and ($s | unique | length) == ($s | length)'
-    run 'events of a wrong type' 5 events --type Nonsense
+    run 'events of a wrong type' 2 events --type Nonsense
+    run 'watch of a wrong type' 2 watch --type Nonsense
     run stats 0 stats --correlation-id for-events
     out_has 'Agents Spawned: +1'
     out_has 'Agents Completed: +1'
@@ -474,6 +495,8 @@ test_events() {
     run call 0 call events.read "{\"agents\":[\"$id\"],\"limit\":1}"
     json '.[0].events[0].type == "AgentSpawned"'
     run 'call of what is none' 5 call no.such.method
+    run 'call with wrong parameters' 5 call agent.get '{}'
+    err_has '\(-32602 invalid_params: agent_id\)'
     run 'call rpc.discover' 0 call rpc.discover
     json '.[0].methods | length > 10'
 }

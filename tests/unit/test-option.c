@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "client/option.h"
+#include "common/protocol.h"
 #include "tests/lib/check-main.h"
 
 #define MAX_WORDS 8
@@ -14,6 +15,7 @@ enum {
 	OPT_SIGNED,
 	OPT_TIME,
 	OPT_CHOICE,
+	OPT_STATE,
 };
 
 static const char *const choices[] = { "one", "two", NULL };
@@ -39,6 +41,11 @@ static const Option own[] = {
 		.arg = "C",
 		.help = "",
 		.choices = choices },
+	[OPT_STATE] = { .name = "state",
+		.kind = OPTION_LIST,
+		.arg = "S",
+		.help = "",
+		.complete = COMPLETE_STATE },
 	{ 0 },
 };
 
@@ -87,6 +94,30 @@ START_TEST(test_values)
 	ck_assert_int_eq(args.values[OPT_SIGNED].integer, -5);
 	ck_assert_uint_eq(args.values[OPT_TIME].number, 120000);
 	ck_assert(global_values.values[0].set);
+	ck_assert_int_eq(PARSE("--state=queued", "--state", "failed"), 0);
+	ck_assert_uint_eq(args.values[OPT_STATE].n_list, 2);
+}
+END_TEST
+
+START_TEST(test_words)
+{
+	static const struct {
+		Completion kind;
+		size_t n;
+	} kinds[] = {
+		{ COMPLETE_BACKEND, 2 },
+		{ COMPLETE_CHANNEL, _CHANNEL_MAX },
+		{ COMPLETE_EVENT_TYPE, _EVENT_TYPE_MAX - 1 },
+		{ COMPLETE_STATE, _AGENT_STATE_MAX },
+		{ COMPLETE_FILE, 0 },
+		{ COMPLETE_AGENT, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		for (size_t k = 0; k < kinds[i].n; k++)
+			ck_assert_ptr_nonnull(option_word(kinds[i].kind, k));
+		ck_assert_ptr_null(option_word(kinds[i].kind, kinds[i].n));
+	}
 }
 END_TEST
 
@@ -145,8 +176,10 @@ static const struct {
 	{ { "--count=-1" }, "--count wants a whole number" },
 	{ { "--count=1x" }, "--count wants a whole number" },
 	{ { "--signed=" }, "--signed wants a whole number" },
-	{ { "--time=5x" }, "--time wants a duration such as 500ms, 30s or 2m" },
+	{ { "--time=5x" }, "--time wants a duration such as 500ms, 30s or 2min" },
 	{ { "--choice=three" }, "--choice must be one of: one two" },
+	{ { "--state=asleep" },
+		"--state must be one of: queued running completed failed cancelled" },
 };
 
 START_TEST(test_wrong)
@@ -184,6 +217,7 @@ Suite *test_suite(void)
 
 	tcase_add_checked_fixture(tc, NULL, teardown);
 	tcase_add_test(tc, test_values);
+	tcase_add_test(tc, test_words);
 	tcase_add_test(tc, test_operands);
 	tcase_add_test(tc, test_rest);
 	tcase_add_test(tc, test_stops_early);
