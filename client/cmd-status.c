@@ -10,6 +10,7 @@ static void view(Output *o, json_object *status)
 {
 	json_object *agents = jsonx_get(status, "agents", json_type_object);
 	json_object *events = jsonx_get(status, "log", json_type_object);
+	uint64_t workers = jsonx_get_uint(status, "workers", 0);
 	char uptime[TEXT_AGE_MAX];
 	const char *version = jsonx_get_string(status, "version", NULL);
 
@@ -18,9 +19,9 @@ static void view(Output *o, json_object *status)
 	output_printf(o, "liongated ");
 	output_safe(o, version ? version : "?", version ? strlen(version) : 1);
 	output_color(o, COLOR_NONE);
-	output_printf(o, ", protocol %" PRIu64 ", pid %" PRIu64 ", up %s, %" PRIu64 " workers\n",
+	output_printf(o, ", protocol %" PRIu64 ", pid %" PRIu64 ", up %s, %" PRIu64 " worker%s\n",
 		jsonx_get_uint(status, "protocol", 0), jsonx_get_uint(status, "pid", 0), uptime,
-		jsonx_get_uint(status, "workers", 0));
+		workers, workers == 1 ? "" : "s");
 	output_printf(o,
 		"agents: %" PRIu64 " running, %" PRIu64 " queued; %" PRIu64 " completed, %" PRIu64
 		" failed, %" PRIu64 " cancelled\n",

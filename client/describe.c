@@ -92,10 +92,15 @@ static int add_number(Buf *b, const char *before, json_object *o, const char *ke
 static int add_counts(json_object *e, Buf *b)
 {
 	char age[TEXT_AGE_MAX];
+	int r;
 
 	text_format_age(jsonx_get_uint(e, "duration_ms", 0), age);
-	return buf_printf(b, "%" PRIu64 " chunks, %" PRIu64 " bytes, %s",
-		jsonx_get_uint(e, "chunks", 0), jsonx_get_uint(e, "bytes", 0), age);
+	r = buf_append_count(b, jsonx_get_uint(e, "chunks", 0), "chunk");
+	if (r == 0)
+		r = buf_append_str(b, ", ");
+	if (r == 0)
+		r = buf_append_count(b, jsonx_get_uint(e, "bytes", 0), "byte");
+	return r < 0 ? r : buf_printf(b, ", %s", age);
 }
 
 static int daemon_started(json_object *e, Buf *b)

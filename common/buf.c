@@ -1,7 +1,7 @@
 #include "common/buf.h"
 
 #include <errno.h>
-#include <stdint.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,6 +100,11 @@ int buf_vprintf(Buf *b, const char *format, va_list ap)
 	if (r == 0)
 		b->len += (size_t)n;
 	return r;
+}
+
+int buf_append_count(Buf *b, uint64_t n, const char *noun)
+{
+	return buf_printf(b, "%" PRIu64 " %s%s", n, noun, n == 1 ? "" : "s");
 }
 
 int buf_terminate(Buf *b)

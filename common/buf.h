@@ -8,6 +8,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/cleanup.h"
 
@@ -31,6 +32,8 @@ int buf_append_str(Buf *b, const char *text) _must_check_;
 int buf_append_char(Buf *b, char c) _must_check_;
 int buf_printf(Buf *b, const char *format, ...) _printf_(2, 3) _must_check_;
 int buf_vprintf(Buf *b, const char *format, va_list ap) _printf_(2, 0) _must_check_;
+/* "1 chunk", "3 chunks". */
+int buf_append_count(Buf *b, uint64_t n, const char *noun) _must_check_;
 /* Puts a NUL behind the contents, which `len` does not count, so that `data` can serve as a string. */
 int buf_terminate(Buf *b) _must_check_;
 

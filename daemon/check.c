@@ -108,6 +108,7 @@ static int on_row(const CatalogRow *row, void *userdata)
 	Life *l;
 
 	s->page++;
+	s->rows++;
 	s->before = row->seq;
 	/* A daemon that is running has gone on since the log was looked at. */
 	if (row->seq >= s->log.end_seq) {
@@ -116,7 +117,6 @@ static int on_row(const CatalogRow *row, void *userdata)
 				"row %" PRIu64 " is beyond the end of the log", row->seq);
 		return 0;
 	}
-	s->rows++;
 	l = life_check_find(&s->log.lives, &row->agent_id);
 	if (l)
 		compare(s, row, l);
@@ -251,29 +251,58 @@ static int look(StateCheck *s)
 	return r;
 }
 
-static void print_totals(const StateCheck *s)
+static int describe_totals(const StateCheck *s, Buf *b)
 {
 	const LogCheck *log = &s->log;
-	FILE *out = s->findings.out;
 	size_t ended = 0;
+	int r;
 
 	for (size_t i = 0; i < log->lives.cap; i++)
 		ended += log->lives.table[i].stage == LIFE_ENDED;
-	fprintf(out, "%s%s: %" PRIu64 " events", s->state_dir,
-		log->running ? " (a daemon is running)" : "", log->events);
-	if (log->end_seq > log->oldest_seq)
-		fprintf(out, " (%" PRIu64 " to %" PRIu64 ")", log->oldest_seq, log->end_seq - 1);
-	fprintf(out, ", %" PRIu64 " bytes, %" PRIu64 " segments, %zu agents (%zu have ended)",
-		log->bytes, log->segments, log->lives.n, ended);
-	if (s->catalog)
-		fprintf(out, "; the catalog has %" PRIu64 " rows and is applied up to %" PRIu64,
-			s->rows, log->applied);
-	fputc('\n', out);
+	r = buf_append_count(b, log->events, "event");
+	if (r == 0 && log->end_seq > log->oldest_seq)
+		r = buf_printf(
+			b, " (%" PRIu64 " to %" PRIu64 ")", log->oldest_seq, log->end_seq - 1);
+	if (r == 0)
+		r = buf_append_str(b, ", ");
+	if (r == 0)
+		r = buf_append_count(b, log->bytes, "byte");
+	if (r == 0)
+		r = buf_append_str(b, ", ");
+	if (r == 0)
+		r = buf_append_count(b, log->segments, "segment");
+	if (r == 0)
+		r = buf_append_str(b, ", ");
+	if (r == 0)
+		r = buf_append_count(b, log->lives.n, "agent");
+	if (r == 0)
+		r = buf_printf(b, " (%zu ended)", ended);
+	if (r < 0 || !s->catalog)
+		return r;
+	r = buf_append_str(b, "; the catalog has ");
+	if (r == 0)
+		r = buf_append_count(b, s->rows, "row");
+	return r < 0 ? r : buf_printf(b, " and is applied up to %" PRIu64, log->applied);
+}
+
+static int print_totals(const StateCheck *s)
+{
+	_cleanup_buf_ Buf totals = { 0 }, problems = { 0 };
+	FILE *out = s->findings.out;
+	int r;
+
+	r = describe_totals(s, &totals);
+	if (r == 0)
+		r = buf_append_count(&problems, s->findings.problems, "problem");
+	if (r < 0)
+		return r;
+	fprintf(out, "%s%s: %.*s\n", s->state_dir, s->log.running ? " (a daemon is running)" : "",
+		(int)totals.len, totals.data);
 	if (s->findings.problems == 0)
 		fputs("all is well\n", out);
 	else
-		fprintf(out, "%" PRIu64 " problem%s\n", s->findings.problems,
-			s->findings.problems == 1 ? "" : "s");
+		fprintf(out, "%.*s\n", (int)problems.len, problems.data);
+	return 0;
 }
 
 int check_state(const Config *config, FILE *out)
@@ -291,7 +320,7 @@ int check_state(const Config *config, FILE *out)
 	if (r < 0)
 		fprintf(out, "%s cannot be looked at: %s\n", state_dir, strerror(-r));
 	else
-		print_totals(&s);
+		r = print_totals(&s);
 	log_check_done(&s.log);
 	catalog_close(s.catalog);
 	if (fflush(out) != 0 && r == 0)

@@ -131,7 +131,7 @@ class Check(unittest.TestCase):
     def test_good(self):
         before = {p: read(p) for p in self.files()}
         text = self.sound()
-        self.assertIn(f"{N_ENDED} agents ({N_ENDED} have ended)", text)
+        self.assertIn(f"{N_ENDED} agents ({N_ENDED} ended)", text)
         self.assertEqual({p: read(p) for p in self.files()}, before)
         os.unlink(self.path("catalog.db"))
         self.assertIn("note: catalog.db: there is none", self.sound())
@@ -236,6 +236,26 @@ class Check(unittest.TestCase):
     def test_missing_segment(self):
         os.unlink(self.segments[1])
         self.found(r"gap \d+-\d+, which nothing announces")
+
+    def test_rows_are_counted_all(self):
+        # Without a log every row is beyond its end; there are as many as before.
+        for segment in self.segments:
+            os.unlink(segment)
+            os.unlink(self.index(segment))
+        status, text = run_check(self.state)
+        self.assertEqual(status, 1, text)
+        self.assertIn(f"the catalog has {N_ENDED} rows", text)
+        self.assertIn("0 segments, 0 agents (0 ended)", text)
+
+    def test_one_of_each(self):
+        with Daemon() as daemon:
+            daemon.start()
+            client = daemon.client()
+            client.wait(client.spawn(options={"chunks": 0}))
+            daemon.stop()
+            status, text = run_check(daemon.state)
+        self.assertEqual(status, 0, text)
+        self.assertIn(" 1 segment, 1 agent (1 ended); the catalog has 1 row and", text)
 
     def test_oldest_segments_gone(self):
         os.unlink(self.segments[0])

@@ -35,6 +35,8 @@ static const struct {
 	{ "{\"type\":\"AgentCompleted\",\"chunks\":3,\"bytes\":9,\"duration_ms\":12,\"exit_code\":"
 	  "0}",
 		"completed: 3 chunks, 9 bytes, 12ms, exit code 0" },
+	{ "{\"type\":\"AgentCompleted\",\"chunks\":1,\"bytes\":1,\"duration_ms\":1}",
+		"completed: 1 chunk, 1 byte, 1ms" },
 	{ "{\"type\":\"AgentError\",\"code\":\"exit\",\"message\":\"it is over\",\"chunks\":0,"
 	  "\"bytes\":0,\"duration_ms\":2000}",
 		"failed: exit: it is over (0 chunks, 0 bytes, 2s)" },
