@@ -72,6 +72,6 @@ const Command command_cancel = {
 	.example = "  liongatectl cancel 3f2a 77c0\n",
 	.min_operands = 1,
 	.max_operands = COMMAND_ANY_OPERANDS,
-	.complete = COMPLETE_AGENT,
+	.complete = COMPLETE_LIVE_AGENT,
 	.run = run,
 };

@@ -41,7 +41,8 @@ static const Option options[] = {
 		.letter = 'o',
 		.kind = OPTION_LIST,
 		.arg = "K=V",
-		.help = "an option of the backend; may be repeated" },
+		.help = "an option of the backend; may be repeated",
+		.complete = COMPLETE_BACKEND_OPTION },
 	{ 0 },
 };
 

@@ -171,6 +171,6 @@ const Command command_send = {
 	.options = options,
 	.min_operands = 1,
 	.max_operands = 2,
-	.complete = COMPLETE_AGENT,
+	.complete = COMPLETE_LIVE_AGENT,
 	.run = run,
 };

@@ -12,13 +12,18 @@
 
 typedef struct Completer {
 	Context *ctx;
-	const char *word; /* what is being typed */
+	const char *word;   /* what is being typed, behind the '=' of an `--option=` */
+	const char *before; /* `--option=`, not terminated: it goes before what is offered */
+	size_t before_len;
+	const Command *command; /* NULL: not typed yet */
+	const char *backend;    /* NULL: not said */
+	bool program;           /* a `--` stands before the word */
 } Completer;
 
 static void offer(const Completer *c, const char *candidate)
 {
 	if (strncmp(candidate, c->word, strlen(c->word)) == 0)
-		output_printf(&c->ctx->out, "%s\n", candidate);
+		output_printf(&c->ctx->out, "%.*s%s\n", (int)c->before_len, c->before, candidate);
 }
 
 static void offer_options(const Completer *c, const Option *table)
@@ -51,36 +56,58 @@ static void offer_agents_of(const Completer *c, json_object *message)
 }
 
 /* Best effort and in silence: a person is in the middle of a word. */
-static void offer_agents(const Completer *c)
+static void offer_agents(const Completer *c, const char *params)
 {
 	_cleanup_(call_free_p) Call *call = NULL;
 	_cleanup_json_ json_object *message = NULL;
 	_cleanup_free_ char *path = NULL;
+	_cleanup_buf_ Buf text = { 0 };
 	uint64_t id;
 
 	if (socket_path_find(c->ctx->socket_option, &path) < 0 || call_connect(path, &call) < 0)
 		return;
-	if (call_send(call, "agent.list", NULL, &id) == 0 &&
+	if (buf_append_str(&text, params) == 0 && call_send(call, "agent.list", &text, &id) == 0 &&
 		call_receive(call, AGENT_TIMEOUT_MS, &message) == 0)
 		offer_agents_of(c, message);
 }
 
-static void offer_event_types(const Completer *c)
+/* `K=` of each, or K=V where V is one of few. `within` is "", or what stands before K: "limits.". */
+static void offer_fields(const Completer *c, const char *within, const SchemaField *fields)
 {
-	for (int i = EVENT_TYPE_NONE + 1; i < _EVENT_TYPE_MAX; i++)
-		offer(c, protocol_event_name((EventType)i));
+	for (const SchemaField *f = fields; f->name; f++) {
+		char text[128];
+		int n = snprintf(text, sizeof(text), "%s%s", within, f->name);
+
+		if (n < 0 || (size_t)n >= sizeof(text) - 2)
+			continue;
+		if (f->type == SCHEMA_OBJECT || f->type == SCHEMA_STRING_MAP) {
+			memcpy(text + n, ".", 2);
+			if (f->type == SCHEMA_OBJECT)
+				offer_fields(c, text, f->fields);
+			else
+				offer(c, text);
+			continue;
+		}
+		memcpy(text + n, "=", 2);
+		if (!f->choices || strncmp(c->word, text, (size_t)n + 1) != 0)
+			offer(c, text);
+		for (size_t i = 0; f->choices && f->choices[i]; i++) {
+			char choice[192];
+
+			snprintf(choice, sizeof(choice), "%s%s", text, f->choices[i]);
+			if (strchr(c->word, '='))
+				offer(c, choice);
+		}
+	}
 }
 
-static void offer_backends(const Completer *c)
+/* Of the backend that was said, or of all: a program may yet follow. */
+static void offer_backend_options(const Completer *c)
 {
-	for (const char *const *name = protocol_backend_names(); *name; name++)
-		offer(c, *name);
-}
-
-static void offer_commands(const Completer *c)
-{
-	for (size_t i = 0; command_table[i]; i++)
-		offer(c, command_table[i]->name);
+	for (const char *const *name = protocol_backend_names(); *name; name++) {
+		if (!c->backend || strcmp(c->backend, *name) == 0)
+			offer_fields(c, "", protocol_backend_find(*name)->options);
+	}
 }
 
 static void offer_values(const Completer *c, Completion kind)
@@ -92,42 +119,83 @@ static void offer_values(const Completer *c, Completion kind)
 		output_printf(&c->ctx->out, ":files\n");
 		break;
 	case COMPLETE_AGENT:
-		offer_agents(c);
+		offer_agents(c, "{}");
 		break;
-	case COMPLETE_BACKEND:
-		offer_backends(c);
+	case COMPLETE_LIVE_AGENT:
+		offer_agents(c, "{\"state\":[\"queued\",\"running\"]}");
 		break;
-	case COMPLETE_CHANNEL:
-		for (int i = 0; i < _CHANNEL_MAX; i++)
-			offer(c, channel_to_string((Channel)i));
+	case COMPLETE_BACKEND_OPTION:
+		offer_backend_options(c);
 		break;
 	case COMPLETE_COMMAND:
-		offer_commands(c);
-		break;
-	case COMPLETE_EVENT_TYPE:
-		offer_event_types(c);
+		for (size_t i = 0; command_table[i]; i++)
+			offer(c, command_table[i]->name);
 		break;
 	case COMPLETE_METHOD:
 		for (int i = 0; i < _METHOD_MAX; i++)
 			offer(c, protocol_method((MethodId)i)->name);
 		break;
+	case COMPLETE_BACKEND:
+	case COMPLETE_CHANNEL:
+	case COMPLETE_EVENT_TYPE:
 	case COMPLETE_STATE:
-		for (int i = 0; i < _AGENT_STATE_MAX; i++)
-			offer(c, agent_state_to_string((AgentState)i));
+		for (size_t i = 0; option_word(kind, i); i++)
+			offer(c, option_word(kind, i));
 		break;
 	}
 }
 
-/* The option that `word` is, if it is one that takes an argument. */
+/* The option of the table that takes an argument and that `word` is, with or without its `=ARGUMENT`. */
 static const Option *option_with_argument(const Option *table, const char *word)
 {
+	size_t len = strcspn(word, "=");
+
 	for (size_t i = 0; i < option_count(table); i++) {
 		const Option *o = &table[i];
-		bool is_long = strncmp(word, "--", 2) == 0 && strcmp(word + 2, o->name) == 0;
+		bool is_long = strncmp(word, "--", 2) == 0 && strlen(o->name) == len - 2 &&
+			       strncmp(word + 2, o->name, len - 2) == 0;
 		bool is_short = o->letter && word[0] == '-' && word[1] == o->letter && !word[2];
 
 		if ((is_long || is_short) && o->kind != OPTION_FLAG)
 			return o;
+	}
+	return NULL;
+}
+
+static const Option *find_option(const Command *command, const char *word)
+{
+	const Option *o = option_with_argument(command_global_options, word);
+
+	return o || !command ? o : option_with_argument(command->options, word);
+}
+
+/* What completion itself has to know. */
+static void note_option(Completer *c, const Option *o, const char *argument)
+{
+	if (o == &command_global_options[GLOBAL_SOCKET])
+		c->ctx->socket_option = argument;
+	else if (o->complete == COMPLETE_BACKEND)
+		c->backend = argument;
+}
+
+/* Reads the words before the last one. Returns the option whose argument the last one is, or NULL. */
+static const Option *read_words(Completer *c, char **words, int n)
+{
+	for (int i = 0; i < n && !c->program; i++) {
+		const Option *o = find_option(c->command, words[i]);
+		const char *equals = strchr(words[i], '=');
+
+		if (o && equals) {
+			note_option(c, o, equals + 1);
+		} else if (o && i + 1 == n) {
+			return o;
+		} else if (o) {
+			note_option(c, o, words[++i]);
+		} else if (strcmp(words[i], "--") == 0) {
+			c->program = true;
+		} else if (!c->command && words[i][0] != '-') {
+			c->command = command_find(words[i]);
+		}
 	}
 	return NULL;
 }
@@ -139,56 +207,43 @@ static void offer_argument(const Completer *c, const Option *o)
 	offer_values(c, o->complete);
 }
 
-static const Option *find_option(const Command *command, const char *word)
+/* `--option=` and the beginning of its argument: 1. */
+static bool complete_inline(Completer *c)
 {
-	const Option *o = option_with_argument(command_global_options, word);
+	const char *equals = strchr(c->word, '=');
+	const Option *o = equals && !c->program ? find_option(c->command, c->word) : NULL;
 
-	return o || !command ? o : option_with_argument(command->options, word);
-}
-
-/* The command among the words before the last one; *ret_program: a `--` stands behind it. */
-static const Command *find_command(Context *ctx, char **words, int n, bool *ret_program)
-{
-	const Command *command = NULL;
-
-	*ret_program = false;
-	for (int i = 0; i < n; i++) {
-		const Option *o = find_option(command, words[i]);
-
-		if (o && i + 1 < n) {
-			if (strcmp(words[i], "--socket") == 0)
-				ctx->socket_option = words[i + 1];
-			i++;
-		} else if (strcmp(words[i], "--") == 0) {
-			*ret_program = true;
-		} else if (!command && words[i][0] != '-') {
-			command = command_find(words[i]);
-		}
-	}
-	return command;
+	if (!o)
+		return false;
+	c->before = c->word;
+	c->before_len = (size_t)(equals + 1 - c->word);
+	c->word = equals + 1;
+	offer_argument(c, o);
+	return true;
 }
 
 int complete_run(Context *ctx, char **words, int n_words)
 {
-	Completer c = { .ctx = ctx, .word = n_words > 0 ? words[n_words - 1] : "" };
-	const Command *command;
-	const Option *before = NULL;
-	bool program;
+	Completer c = {
+		.ctx = ctx,
+		.word = n_words > 0 ? words[n_words - 1] : "",
+		.before = "",
+	};
+	const Option *before = read_words(&c, words, n_words - 1);
 
-	command = find_command(ctx, words, n_words - 1, &program);
-	if (n_words > 1 && !program)
-		before = find_option(command, words[n_words - 2]);
 	if (before) {
 		offer_argument(&c, before);
-	} else if (program && command && command->takes_rest) {
+	} else if (c.program && c.command && c.command->takes_rest) {
 		offer_values(&c, COMPLETE_FILE);
-	} else if (c.word[0] == '-' && !program) {
-		offer_options(&c, command ? command->options : NULL);
+	} else if (complete_inline(&c)) {
+		/* that was it */
+	} else if (c.word[0] == '-' && !c.program) {
+		offer_options(&c, c.command ? c.command->options : NULL);
 		offer_options(&c, command_global_options);
-	} else if (!command) {
-		offer_commands(&c);
+	} else if (!c.command) {
+		offer_values(&c, COMPLETE_COMMAND);
 	} else {
-		offer_values(&c, command->complete);
+		offer_values(&c, c.command->complete);
 	}
 	return output_flush(&ctx->out);
 }

@@ -7,6 +7,7 @@
 
 #include "client/context.h"
 
-/* `words` are what stands behind the program's name; the last one is being typed. The line ":files"
- * stands for names of files. */
+/* `words` are what stands behind the program's name, as the program would get them; the last one is being
+ * typed. What is offered are whole words, `--option=value` if that is being typed. The line ":files" stands
+ * for names of files, which in `--option=` come behind the '='. */
 int complete_run(Context *ctx, char **words, int n_words) _must_check_;

@@ -15,6 +15,8 @@ typedef enum Completion {
 	COMPLETE_NONE,
 	COMPLETE_FILE,
 	COMPLETE_AGENT,
+	COMPLETE_LIVE_AGENT,     /* one that has not ended */
+	COMPLETE_BACKEND_OPTION, /* K=V of --option */
 	COMPLETE_BACKEND,
 	COMPLETE_CHANNEL,
 	COMPLETE_COMMAND,

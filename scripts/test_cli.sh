@@ -8,6 +8,7 @@ if [ $# -ne 1 ] || [ ! -d "$1" ]; then
     exit 2
 fi
 build=$(cd "$1" && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
 ctl=$build/client/liongatectl
 daemon=${LIONGATED:-$build/daemon/liongated}
 for program in "$ctl" "$daemon"; do
@@ -703,8 +704,19 @@ test_ephemeral() {
     same 'nothing is left' "$(ls -A "$TMPDIR")" ''
 }
 
+# typed WORD...: what the script for bash makes of it, `liongatectl WORD...` being cut as bash would cut it.
+typed() {
+    # shellcheck disable=SC2016  # expanded by the inner shell
+    "$BASH" -c '
+        source "$1"; shift
+        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+        _liongatectl
+        printf "%s\n" "${COMPREPLY[@]}"' \
+        bash "$here/../client/completions/liongatectl.bash" "$ctl" "$@" >"$out" 2>"$err"
+}
+
 test_completion() {
-    local id
+    local id ended
     run 'commands' 0 --complete wa
     out_is 'wait
 watch
@@ -724,10 +736,58 @@ watch
     run 'files' 0 --complete spawn-agent --prompt-file ''
     out_is ':files
 '
-    id=$(detached --prompt x)
-    run 'agents' 0 --complete show "${id:0:12}"
-    out_is "$id
+    run 'choices behind =' 0 --complete list --state=q
+    out_is '--state=queued
+'
+    run 'choices of a global option behind =' 0 --complete --color=a
+    out_is '--color=auto
+--color=always
+'
+    run 'files behind =' 0 --complete spawn-agent --prompt-file=/tm
+    out_is ':files
+'
+    run 'options of the backend' 0 --complete spawn-agent --backend=exec --option lim
+    out_has '^limits.memory_bytes=$'
+    run 'their values' 0 --complete spawn-agent -b exec --option=stdin=o
+    out_is '--option=stdin=open
+'
+    run 'options of another backend' 0 --complete spawn-agent -b mock --option st
+    out_is ''
+    ended=$(detached --prompt x --option chunks=0)
+    "$ctl" wait "$ended" >/dev/null
+    run 'agents' 0 --complete show "${ended:0:12}"
+    out_is "$ended
 "
+    run 'agents of another daemon' 0 --complete "--socket=$dir/nowhere.sock" show "${ended:0:12}"
+    out_is ''
+    id=$(detached --prompt x --option delay_ms=60000)
+    run 'agents that can be cancelled' 0 --complete cancel ''
+    out_has "^$id$"
+    out_lacks "$ended"
+    "$ctl" cancel "$id" >/dev/null
+
+    name='bash: words cut at ='
+    typed list --state = q
+    out_is 'queued
+'
+    typed --color =
+    out_has '^auto$'
+    typed spawn-agent --option stdin = o
+    out_is 'open
+'
+    typed spawn-agent -b exec --option = stdin = o
+    out_is 'open
+'
+    printf x >"$dir/a file"
+    typed spawn-agent --prompt-file = "$dir/a f"
+    out_is "$dir/a file
+"
+    typed --color = never sta
+    out_has '^status$'
+    typed list --state=q
+    out_is '--state=queued
+'
+    err_empty
 }
 
 test_help

@@ -1,9 +1,13 @@
 # fish completion for liongatectl: all it knows it asks liongatectl for.
 function __liongatectl_complete
-    set -l words (commandline -opc) (commandline -ct)
+    set -l token (commandline -ct)
+    set -l words (commandline -opc) $token
+    set -l before (string match -r -- '^--[^=]+=' $token)
     for candidate in (command $words[1] --complete $words[2..-1] 2>/dev/null)
         if test "$candidate" = :files
-            __fish_complete_path (commandline -ct)
+            for path in (__fish_complete_path (string replace -r -- '^--[^=]+=' '' $token))
+                echo "$before$path"
+            end
         else
             echo $candidate
         end
