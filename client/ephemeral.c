@@ -1,5 +1,6 @@
 #include "client/ephemeral.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -7,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -22,9 +24,13 @@
 #define STOP_TIMEOUT_MS  15000
 #define MAX_DIR_BYTES    64 /* so that the socket below it fits into a sockaddr_un */
 #define MAX_REASON_BYTES (64U * 1024)
+#define DIR_PREFIX       "liongate-ephemeral-"
+#define DIR_PATTERN      DIR_PREFIX "XXXXXX"
+#define DIR_TRIES        10
 
 struct Ephemeral {
 	char *dir;
+	int dir_fd; /* locked as long as this program lives */
 	char *socket;
 	pid_t parent; /* this program: whether it still is must be seen from the child */
 	pid_t pid;    /* 0: not started */
@@ -74,24 +80,94 @@ static int find_program(char **ret)
 	return (*ret = strdup("liongated")) ? 0 : -ENOMEM;
 }
 
+static int remove_one(const char *path, const struct stat *st _unused_, int type _unused_,
+	struct FTW *ftw _unused_)
+{
+	(void)remove(path);
+	return 0;
+}
+
+static void remove_tree(const char *path)
+{
+	(void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
+/* The daemon itself may outlive its client for a moment, and holds the lock of its state meanwhile. */
+static bool has_daemon(int dir_fd)
+{
+	_cleanup_close_ int fd =
+		openat(dir_fd, "state/daemon.lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+
+	if (fd < 0)
+		return errno != ENOENT;
+	return fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type != F_UNLCK;
+}
+
+/* A directory that a client left which was killed: it is ours, and nobody has a lock on it any more. */
+static void remove_if_stale(const char *parent, const char *name)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	if (strncmp(name, DIR_PREFIX, strlen(DIR_PREFIX)) != 0 ||
+		strlen(name) != strlen(DIR_PATTERN) || join(parent, name, &path) < 0)
+		return;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 0777) != 0700)
+		return;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && !has_daemon(fd))
+		remove_tree(path);
+}
+
+static void remove_stale(const char *parent)
+{
+	DIR *dir = opendir(parent);
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		remove_if_stale(parent, entry->d_name);
+	if (dir)
+		(void)closedir(dir);
+}
+
+/* 0: made and locked. -EAGAIN: another client took it for a stale one before it was locked. */
+static int try_directory(Ephemeral *e, const char *parent)
+{
+	_cleanup_free_ char *dir = NULL;
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	if (join(parent, DIR_PATTERN, &dir) < 0)
+		return -ENOMEM;
+	if (!mkdtemp(dir))
+		return -errno;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0) {
+		(void)rmdir(dir);
+		return -EAGAIN;
+	}
+	e->dir_fd = TAKE_FD(fd);
+	e->dir = TAKE_PTR(dir);
+	return join(e->dir, "control.sock", &e->socket);
+}
+
 static int make_directory(Ephemeral *e)
 {
 	const char *candidates[] = { getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp" };
 	int r = -ENOENT;
 
 	for (size_t i = 0; i < ARRAY_SIZE(candidates); i++) {
-		_cleanup_free_ char *dir = NULL;
-
 		if (!candidates[i] || candidates[i][0] != '/' ||
 			strlen(candidates[i]) > MAX_DIR_BYTES)
 			continue;
-		if (join(candidates[i], "liongate-XXXXXX", &dir) < 0)
-			return -ENOMEM;
-		if (mkdtemp(dir)) {
-			e->dir = TAKE_PTR(dir);
-			return join(e->dir, "control.sock", &e->socket);
-		}
-		r = -errno;
+		remove_stale(candidates[i]);
+		r = -EAGAIN;
+		for (int tries = 0; r == -EAGAIN && tries < DIR_TRIES; tries++)
+			r = try_directory(e, candidates[i]);
+		if (r == 0 || r == -ENOMEM)
+			return r;
 	}
 	return r;
 }
@@ -109,7 +185,7 @@ static int open_notify(Ephemeral *e, struct sockaddr_un *ret_address)
 	return 0;
 }
 
-/* In the child. Its words go to a file: nobody is asked to read them unless it fails. */
+/* In the child. When its client is gone there is nobody to run agents for, not even for a grace. Its words go to a file: nobody is asked to read them unless it fails. */
 static _Noreturn void run_daemon(
 	const Ephemeral *e, const char *program, const char *notify, const char *state, int log_fd)
 {
@@ -128,7 +204,7 @@ static _Noreturn void run_daemon(
 		dup2(log_fd, STDERR_FILENO) < 0)
 		_exit(1);
 	execlp(program, program, "--no-config", "--socket", e->socket, "--state-dir", state,
-		(char *)NULL);
+		"--stop-grace=0", (char *)NULL);
 	dprintf(STDERR_FILENO, "%s: %s\n", program, strerror(errno));
 	_exit(127);
 }
@@ -228,7 +304,7 @@ int ephemeral_start(Ephemeral **ret, Buf *why)
 
 	if (!e)
 		return -ENOMEM;
-	e->pid_fd = e->notify_fd = -1;
+	e->dir_fd = e->pid_fd = e->notify_fd = -1;
 	e->parent = getpid();
 	/* The handler may no longer end this program before the daemon's end has been seen to. */
 	interrupt_set_patience(3);
@@ -279,13 +355,6 @@ static void stop(const Ephemeral *e)
 		;
 }
 
-static int remove_one(const char *path, const struct stat *st _unused_, int type _unused_,
-	struct FTW *ftw _unused_)
-{
-	(void)remove(path);
-	return 0;
-}
-
 void ephemeral_free(Ephemeral *e)
 {
 	if (!e)
@@ -294,7 +363,8 @@ void ephemeral_free(Ephemeral *e)
 	cleanup_close(&e->pid_fd);
 	cleanup_close(&e->notify_fd);
 	if (e->dir)
-		(void)nftw(e->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+		remove_tree(e->dir);
+	cleanup_close(&e->dir_fd);
 	free(e->dir);
 	free(e->socket);
 	free(e);

@@ -1,7 +1,8 @@
 /* A private liongated for one command: started in a temporary directory, ended with everything it left.
  *
  * It lives in a session of its own, so that Ctrl-C reaches only this program, and gets SIGTERM should
- * this program die without ending it.
+ * this program die without ending it. The directory is left behind then; the next one to start takes it
+ * away.
  *
  * Owns the process and the directory. Thread: main. */
 #pragma once

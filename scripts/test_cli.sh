@@ -702,6 +702,41 @@ test_ephemeral() {
     LIONGATED=/bin/false run 'no daemon to start' 3 --ephemeral status
     err_has 'cannot start a private daemon'
     same 'nothing is left' "$(ls -A "$TMPDIR")" ''
+    test_ephemeral_killed
+}
+
+# A client that is killed leaves its directory behind: not its agent, and not for long.
+test_ephemeral_killed() {
+    local client other running
+    # shellcheck disable=SC2016  # expanded by the script
+    printf '#!/bin/sh\necho $$ "$@" >>"%s"\nexec "%s" "$@"\n' "$dir/started" "$daemon" >"$dir/liongated"
+    chmod +x "$dir/liongated"
+    LIONGATED=$dir/liongated background "$dir/ephemeral" --ephemeral spawn-agent -- \
+        sh -c 'echo up; exec tail -f /dev/null'
+    client=$!
+    await "$dir/ephemeral" '^up$'
+    LIONGATED=$daemon background "$dir/ephemeral2" --ephemeral spawn-agent -- \
+        sh -c 'echo up; exec tail -f /dev/null'
+    other=$!
+    await "$dir/ephemeral2" '^up$'
+    name='an ephemeral client is killed'
+    kill -KILL $client
+    wait $client 2>/dev/null
+    running=$(cut -d ' ' -f 1 "$dir/started")
+    tail --pid="$running" -s 0.1 -f /dev/null
+    same 'no grace for its agents' "$(grep -c -e '--stop-grace=0' "$dir/started")" 1
+    same 'directories, before' "$(find "$TMPDIR" -mindepth 1 -maxdepth 1 | wc -l)" 2
+    mkdir -m 0755 "$TMPDIR/liongate-ephemeral-mode00"
+    ln -s "$dir/state" "$TMPDIR/liongate-ephemeral-link00"
+    LIONGATED=$daemon run 'the next one tidies up' 0 --ephemeral status
+    same 'directories, after' "$(find "$TMPDIR" -mindepth 1 -maxdepth 1 | wc -l)" 3
+    if [ -d "$dir/state/log" ]; then pass; else fail 'a link was followed'; fi
+    kill -INT $other
+    wait $other
+    same 'what is alive goes on' $? 130
+    rmdir "$TMPDIR/liongate-ephemeral-mode00"
+    rm "$TMPDIR/liongate-ephemeral-link00"
+    same 'nothing is left' "$(ls -A "$TMPDIR")" ''
 }
 
 # typed WORD...: what the script for bash makes of it, `liongatectl WORD...` being cut as bash would cut it.
