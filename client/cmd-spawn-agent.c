@@ -322,15 +322,16 @@ const Command command_spawn_agent = {
 	.name = "spawn-agent",
 	.operands = "[-] [-- PROGRAM ARGUMENT...]",
 	.summary = "Spawn an agent and stream what it writes",
-	.details = "Its output goes to standard output as it comes, its error channel to standard "
-		   "error.\n"
-		   "Ctrl-C cancels it (once more leaves at once), and so does a closed pipe; with "
-		   "--detach\n"
-		   "it runs on by itself. `-` reads the prompt from standard input. A program "
-		   "behind `--`\n"
-		   "is an agent of the backend exec, run in the current directory.\n"
-		   "The V of --option K=V is JSON if it is valid JSON, else a string; dots in K "
-		   "nest.\n",
+	.details =
+		"Its output goes to standard output as it comes, its error channel to standard "
+		"error.\n"
+		"Ctrl-C cancels it and waits for its end (once more leaves at once), and so do\n"
+		"SIGTERM, SIGHUP (as of a terminal that is closed) and output that cannot be\n"
+		"written; with --detach it runs on by itself. `-` reads the prompt from standard\n"
+		"input. A program behind `--` is an agent of the backend exec, run in the current\n"
+		"directory.\n"
+		"The V of --option K=V is JSON if it is valid JSON, else a string; dots in K "
+		"nest.\n",
 	.example = "  liongatectl spawn-agent --prompt 'Explain this' --backend mock\n"
 		   "  liongatectl spawn-agent --timeout 2m --option limits.memory_bytes=1000000000 "
 		   "\\\n"

@@ -57,7 +57,7 @@ static const char exit_codes_help[] =
 	"  4    not found\n"
 	"  5    refused by the daemon\n"
 	"  124  timed out\n"
-	"  130  interrupted or cancelled\n"
+	"  130  interrupted or cancelled (128 + the signal: 143 by SIGTERM, 129 by SIGHUP)\n"
 	"--exit-code passes an exec agent's own exit code on instead (128 + the signal that ended "
 	"it).\n";
 

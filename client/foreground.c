@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/describe.h"
 #include "client/follow.h"
@@ -17,8 +18,8 @@ typedef struct Session {
 	Context *ctx;
 	const Foreground *fg;
 	Follow *follow;
-	int *codes; /* of each agent; UNKNOWN until its end is seen */
-	bool cancelled;
+	int *codes;  /* of each agent; UNKNOWN until its end is seen */
+	int signal;  /* that had them cancelled; 0: none */
 	int refused; /* the exit code with which the daemon refused to go on */
 } Session;
 
@@ -60,13 +61,22 @@ static int on_event(const Session *s, json_object *event)
 	return output_event(&s->ctx->out, event);
 }
 
-/* 0: go on. The first Ctrl-C asks the agents to end, and stays to see it; the other signals, and
- * the second Ctrl-C, mean this program. */
+/* 0: go on. The first signal asks the agents to end, and stays to see it; the second one means this
+ * program. */
 static int on_interrupt(Session *s)
 {
-	if (s->cancelled || interrupt_last() != SIGINT)
+	if (s->signal != 0)
 		return -EINTR;
-	s->cancelled = true;
+	s->signal = interrupt_last();
+	if (s->signal == SIGINT && isatty(STDERR_FILENO)) {
+		if (s->ctx->want_ephemeral) {
+			output_say("cancelling; Ctrl-C again ends it at once");
+		} else {
+			output_say("cancelling; Ctrl-C again leaves the rest to the daemon");
+			interrupt_set_last_words("liongatectl: left; the daemon sees to the end of "
+						 "what still runs\n");
+		}
+	}
 	return cancel_running(s);
 }
 
@@ -93,7 +103,7 @@ static int step(Session *s)
 	if (item.kind == FOLLOW_END)
 		return 1;
 	/* What was asked for over the lost connection may never have arrived. */
-	if (item.kind == FOLLOW_BACK && s->cancelled) {
+	if (item.kind == FOLLOW_BACK && s->signal != 0) {
 		r = cancel_running(s);
 		if (r < 0)
 			return r;
@@ -131,7 +141,8 @@ static int conclude(const Session *s)
 		if (code == EXIT_CODE_OK)
 			code = s->codes[i];
 	}
-	return code;
+	/* Which signal it was, as a shell would say it; of Ctrl-C it is the same number. */
+	return code == EXIT_CODE_INTERRUPTED && s->signal != 0 ? 128 + s->signal : code;
 }
 
 static int run(Session *s, const FollowRequest *request)
@@ -146,8 +157,10 @@ static int run(Session *s, const FollowRequest *request)
 		return r;
 	while ((r = step(s)) == 0)
 		;
-	if (r == -EPIPE)
+	/* Nobody is going to see what they write. */
+	if (r < 0 && s->signal == 0)
 		(void)!cancel_running(s);
+	interrupt_set_last_words(NULL);
 	ended = output_stream_end(&s->ctx->out);
 	if (r < 0)
 		return r;

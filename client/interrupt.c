@@ -6,14 +6,14 @@
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
+#include <string.h>
 #include <unistd.h>
-
-#include "client/exit-code.h"
 
 static int wake_pipe[2] = { -1, -1 };
 static volatile sig_atomic_t count;
 static volatile sig_atomic_t last;
 static volatile sig_atomic_t patience = 2;
+static const char *volatile last_words;
 
 static void on_signal(int number)
 {
@@ -21,8 +21,11 @@ static void on_signal(int number)
 
 	last = number;
 	count = count + 1;
-	if (count >= patience)
-		_exit(EXIT_CODE_INTERRUPTED);
+	if (count >= patience) {
+		if (last_words && write(STDERR_FILENO, last_words, strlen(last_words)) < 0)
+			errno = saved;
+		_exit(128 + number);
+	}
 	/* Full means that a wake-up is already waiting to be read. */
 	if (write(wake_pipe[1], "", 1) < 0)
 		errno = saved;
@@ -53,6 +56,11 @@ int interrupt_init(void)
 void interrupt_set_patience(int signals)
 {
 	patience = signals;
+}
+
+void interrupt_set_last_words(const char *text)
+{
+	last_words = text;
 }
 
 int interrupt_fd(void)

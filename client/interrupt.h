@@ -16,6 +16,8 @@
 int interrupt_init(void) _must_check_;
 /* How many signals end the process from within the handler (2 by default). */
 void interrupt_set_patience(int signals);
+/* What is said on standard error then: static text, or NULL. */
+void interrupt_set_last_words(const char *text);
 
 /* Readable when a signal came that nobody has taken yet. */
 int interrupt_fd(void);

@@ -131,7 +131,7 @@ static int conclude(int r)
 	case -EPIPE: /* `| head` has seen enough */
 		return EXIT_CODE_OK;
 	case -EINTR:
-		return interrupt_last() == SIGINT ? EXIT_CODE_INTERRUPTED : 128 + interrupt_last();
+		return 128 + interrupt_last();
 	default:
 		output_say("%s", strerror(-r));
 		return EXIT_CODE_FAILED;

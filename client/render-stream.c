@@ -178,7 +178,7 @@ static bool shown(const Output *o, EventType type)
 	return o->style.types == 0 || (o->style.types & (1U << type)) != 0;
 }
 
-/* SINGLE: a line of its own, wherever the agent's output has left the cursor. */
+/* SINGLE, RAW: a line of its own, wherever the agent's output has left the cursor. */
 static void leave_line(Output *o)
 {
 	if (o->stream->in_line)
@@ -272,11 +272,16 @@ static int raw_event(Output *o, json_object *event, EventType type)
 		}
 		return 0;
 	}
-	if (type != EVENT_TYPE_AGENT_ERROR)
+	/* A later attempt begins its output anew, behind what the one before has written. */
+	if (type != EVENT_TYPE_AGENT_ERROR &&
+		!(type == EVENT_TYPE_AGENT_STARTED && jsonx_get_uint(event, "attempt", 1) > 1))
 		return 0;
 	r = describe_event(event, &words);
-	if (o->terminal && o->stream->in_line)
-		output_stderr("\n", 1);
+	if (r < 0)
+		return r;
+	if (o->terminal)
+		leave_line(o);
+	r = output_flush(o);
 	if (r == 0)
 		output_say("agent %.*s %.*s", SHORT_ID_CHARS, describe_agent_id(event),
 			(int)words.len, words.data);
@@ -411,7 +416,8 @@ int render_stream_end(Output *o)
 	if (!o->stream)
 		return 0;
 	r = interleave_flush(o->stream->interleave, NULL);
-	if (o->style.mode == STREAM_SINGLE)
+	/* On a terminal the prompt follows. */
+	if (o->style.mode == STREAM_SINGLE || (o->style.mode == STREAM_RAW && o->terminal))
 		leave_line(o);
 	render_stream_free(o->stream);
 	o->stream = NULL;

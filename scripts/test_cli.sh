@@ -587,6 +587,68 @@ test_interrupt() {
     same 'its end' "$(jq -r .code "$dir/int" | tail -n 1)" cancelled
 }
 
+# The agent of a program that is told to go goes with it, however it is told.
+test_signals() {
+    local pid signal
+    for signal in TERM:143 HUP:129; do
+        background "$dir/signal" spawn-agent --json --prompt x --option delay_ms=60000
+        pid=$!
+        await "$dir/signal" AgentStarted
+        name="SIG${signal%:*} cancels"
+        kill "-${signal%:*}" $pid
+        wait $pid
+        same 'exit code' $? "${signal#*:}"
+        same 'its end' "$(jq -r .code "$dir/signal" | tail -n 1)" cancelled
+        rm "$dir/signal"
+    done
+    name='a full disk cancels'
+    "$ctl" spawn-agent --correlation-id full -- sh -c 'while :; do echo line; done' \
+        >/dev/full 2>"$err"
+    same 'exit code' $? 1
+    err_has 'No space left'
+    run 'what became of it' 0 watch --from-start --correlation-id full --until-idle --json \
+        --type AgentError
+    json 'map(.code) == ["cancelled"]'
+}
+
+# Runs a command on a terminal of its own, and presses Ctrl-C at the first "up" and at the first "again".
+on_terminal='
+import os, pty, sys
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+seen, waits = b"", [b"up", b"again"]
+while True:
+    try:
+        piece = os.read(fd, 4096)
+    except OSError:
+        break
+    seen += piece
+    if not piece:
+        break
+    while waits and waits[0] in seen:
+        waits.pop(0)
+        os.write(fd, b"\3")
+sys.stdout.buffer.write(seen)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+'
+
+test_spawn_on_terminal() {
+    if ! command -v script >/dev/null; then
+        return
+    fi
+    name='the prompt gets a line of its own'
+    TERM=xterm script -qec "$ctl spawn-agent --prompt x --option delay_ms=0" /dev/null >"$out" \
+        2>"$err" </dev/null
+    same 'the end of the output' "$(tail -c 3 "$out" | od -An -c | tr -d ' ')" 'x\r\n'
+    name='Ctrl-C on a terminal says what it does'
+    timeout 60 python3 -c "$on_terminal" "$ctl" spawn-agent -- \
+        sh -c 'trap "" TERM; echo up; while :; do tail -f /dev/null; done' >"$out" 2>"$err"
+    same 'exit code' $? 130
+    out_has 'cancelling; Ctrl-C again leaves the rest to the daemon'
+    out_has 'left; the daemon'
+}
+
 test_second_interrupt() {
     local pid id
     background "$dir/int2" spawn-agent --json -- \
@@ -623,17 +685,21 @@ test_pipe() {
 }
 
 test_restart() {
-    local watcher spawner waiter id
+    local watcher spawner waiter raw id
     background "$dir/watched" watch --json --from-start
     watcher=$!
     # The first attempt does not end by itself, the second one does.
     background "$dir/spawned" spawn-agent --json --on-restart rerun -- \
         sh -c "echo up; test -e '$dir/marker' || { : >'$dir/marker'; exec tail -f /dev/null; }"
     spawner=$!
+    background "$dir/spawned-raw" spawn-agent --on-restart rerun -- \
+        sh -c "echo up; test -e '$dir/marker2' || { : >'$dir/marker2'; exec tail -f /dev/null; }"
+    raw=$!
     id=$(detached --prompt lost --option delay_ms=60000)
     background "$dir/waited" wait "$id"
     waiter=$!
     await "$dir/spawned" AgentPartialOutput
+    await "$dir/spawned-raw" up
     await "$dir/watched" "AgentStarted.*$id|$id.*AgentStarted"
     end_daemon KILL
     await "$dir/watched.err" 'connection is lost'
@@ -644,6 +710,10 @@ test_restart() {
     await "$dir/watched.err" 'daemon is back'
     same 'its attempts' "$(jq -r 'select(.type == "AgentStarted") | .attempt' "$dir/spawned" |
         tail -n 1)" 2
+    wait $raw
+    same 'exit code of another' $? 0
+    same 'its output' "$(tr '\n' ' ' <"$dir/spawned-raw")" 'up up '
+    await "$dir/spawned-raw.err" 'agent [0-9a-f]{8} started: attempt 2, pid'
     name='wait outlives a restart'
     wait $waiter
     same 'exit code' $? 1
@@ -845,6 +915,8 @@ test_watch
 test_terminal
 test_interrupt
 test_second_interrupt
+test_signals
+test_spawn_on_terminal
 test_pipe
 test_restart
 test_demos
