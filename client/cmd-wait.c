@@ -42,7 +42,8 @@ static void view(Output *o, json_object *agent)
 	output_safe(o, id, strlen(id));
 	output_printf(o, " ");
 	output_safe(o, state ? state : "?", state ? strlen(state) : 1);
-	if (code) {
+	/* "cancelled cancelled" would say it twice. */
+	if (code && (!state || strcmp(code, state) != 0)) {
 		output_printf(o, " ");
 		output_safe(o, code, strlen(code));
 	}

@@ -1,8 +1,10 @@
 #include <errno.h>
 
 #include "client/command.h"
+#include "client/describe.h"
 #include "client/follow.h"
 #include "client/label-prefix.h"
+#include "common/jsonx.h"
 #include "common/protocol.h"
 
 enum {
@@ -110,6 +112,24 @@ static void set_style(Watch *w)
 	w->style.userdata = &w->prefix;
 }
 
+/* From now on there is nothing to come of an agent that has ended: without a word that would look as if it
+ * had never said any. */
+static void tell_ended(json_object *agent, void *userdata)
+{
+	Output *o = &((Watch *)userdata)->ctx->out;
+	json_object *ending = jsonx_get(agent, "ending", json_type_object);
+	_cleanup_buf_ Buf words = { 0 };
+
+	if (!ending || o->json || describe_event(ending, &words) < 0)
+		return;
+	output_color(o, COLOR_DIM);
+	output_printf(o, "-- %.8s ended before: ", describe_agent_id(agent));
+	output_put(o, words.data, words.len);
+	output_printf(o, " (--from-start shows it)");
+	output_color(o, COLOR_NONE);
+	output_put(o, "\n", 1);
+}
+
 static int show_event(Watch *w, json_object *event)
 {
 	int r = w->values[OPT_PREFIX].set ? label_prefix_learn(&w->prefix, event) : 0;
@@ -169,9 +189,14 @@ static int run(Context *ctx, const Args *args)
 		.values = v,
 		.filter = { .correlation_id = v[OPT_CORRELATION_ID].string },
 	};
+	int begins = v[OPT_AFTER].set + v[OPT_FROM_START].set + v[OPT_TAIL].set;
 	int r;
 
-	if (v[OPT_AFTER].set + v[OPT_FROM_START].set + v[OPT_TAIL].set > 1)
+	if (begins == 0) {
+		w.filter.on_agent = tell_ended;
+		w.filter.userdata = &w;
+	}
+	if (begins > 1)
 		return context_fail(ctx, EXIT_CODE_USAGE,
 			"--after, --from-start and --tail exclude each other");
 	r = set_types(&w);
@@ -193,16 +218,20 @@ const Command command_watch = {
 	.name = "watch",
 	.operands = "[AGENT...]",
 	.summary = "Watch agents at work, many in one terminal",
-	.details = "From now on, unless an option says where to begin. Of many agents whole lines "
-		   "are\n"
-		   "shown, each with its agent before it: `|` output, `!` error, `~` reasoning, "
-		   "`+` tool\n"
-		   "call, `*` what becomes of it. A line that stays unfinished for 200 ms is shown "
-		   "as far\n"
-		   "as it has come. Of exactly one agent its characters are shown as they come.\n"
-		   "It ends when the agents that were named have ended; otherwise it goes on, also "
-		   "when\n"
-		   "the daemon is restarted: no event is missed or shown twice.\n",
+	.details =
+		"From now on, unless an option says where to begin. Of many agents whole lines "
+		"are\n"
+		"shown, each with its agent before it: `|` output, `!` error, `~` reasoning, "
+		"`+` tool\n"
+		"call, `*` what becomes of it. A line that stays unfinished for 200 ms is shown "
+		"as far\n"
+		"as it has come. Of exactly one agent its characters are shown as they come.\n"
+		"It ends when the agents that were named have ended; otherwise it goes on, also "
+		"when\n"
+		"the daemon is restarted: no event is missed or shown twice. How they ended is "
+		"not\n"
+		"in its exit code, which is 0; see wait for that. What the log no longer has is\n"
+		"shown as `-- gap`, with --json as {\"gap\":{\"from\":N,\"to\":N}}.\n",
 	.example = "  liongatectl watch\n"
 		   "  liongatectl watch --from-start --correlation-id nightly-build --until-idle\n"
 		   "  liongatectl watch 3f2a --tail 20\n",

@@ -40,6 +40,8 @@ static int add_agent(Context *ctx, Filter *f, const char *id)
 	if (!f->agents[f->n_agents])
 		return -ENOMEM;
 	f->n_agents++;
+	if (f->on_agent)
+		f->on_agent(agent, f->userdata);
 	return 0;
 }
 

@@ -17,6 +17,9 @@ typedef struct Filter {
 	size_t n_types;
 	const char *correlation_id; /* NULL: any */
 	json_object *labels;        /* NULL: any */
+	/* Each agent as it was when its id was asked for; or NULL. */
+	void (*on_agent)(json_object *agent, void *userdata);
+	void *userdata;
 } Filter;
 
 #define _cleanup_filter_ _cleanup_(filter_done)

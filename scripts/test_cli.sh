@@ -366,6 +366,8 @@ test_one_agent() {
     out_has "^agent_id +$id"
     out_has '^state +completed'
     out_has '^prompt +look at me'
+    out_has '^ending +completed: 3 chunks, 71 bytes, '
+    out_lacks '^(context|correlation_id +$)'
     run 'show, JSON' 0 show --json "$id"
     json '.[0].labels.team == "cli" and .[0].group == "g1"'
     run output 0 output "$id"
@@ -377,6 +379,18 @@ test_one_agent() {
     out_is ''
     run 'output, JSON' 0 output "$id" --json
     json '.[0].text | startswith("Partial 1")'
+    local other
+    other=$(detached --option stdin=none -- echo "it's" 'a b' '' c)
+    "$ctl" wait "$other" >/dev/null
+    run 'show a program' 0 show "$other"
+    out_has "^program +echo 'it'.''s' 'a b' '' c\$"
+    out_has '^options +\{"stdin":"none","cwd":"[^"]*","chunking":"raw"\}$'
+    out_has '^ending +completed: 1 chunk, 12 bytes, .*, exit code 0'
+    run 'watch what has ended' 0 watch "$other"
+    out_has "^-- ${other:0:8} ended before: completed: 1 chunk, .* \(--from-start shows it\)\$"
+    out_lines 1
+    run 'watch what has ended, JSON' 0 watch --json "$other"
+    out_is ''
     run 'show nobody' 4 show ffffffff-ffff-4fff-8fff-ffffffffffff
     err_has 'no agent ffffffff'
     run 'show what is no id' 2 show 6d5
@@ -430,7 +444,7 @@ test_cancel() {
     out_has "^$first cancelled"
     out_has "^$second cancelled"
     run 'wait for the cancelled' 130 wait "$first"
-    out_has 'cancelled'
+    out_has "^$first cancelled: it was cancelled"
     run 'cancel, JSON' 0 cancel --json "$(detached -- tail -f /dev/null)"
     json '.[0].state == "cancelled"'
     first=$(detached -- tail -f /dev/null)
