@@ -112,6 +112,15 @@ static void view_long(Output *o, json_object *list)
 	render_text_table(o, long_columns, jsonx_get(list, "agents", json_type_array), true);
 }
 
+/* A person who did not ask for a part takes it for the whole. */
+static void tell_of_rest(Context *ctx, json_object *list)
+{
+	if (ctx->out.json || !ctx->out.terminal || !json_object_object_get_ex(list, "next", NULL))
+		return;
+	if (output_flush(&ctx->out) == 0)
+		output_say("older agents are not shown; --all shows them");
+}
+
 static int run(Context *ctx, const Args *args)
 {
 	_cleanup_json_ json_object *list = NULL;
@@ -126,6 +135,8 @@ static int run(Context *ctx, const Args *args)
 	};
 	int r;
 
+	if (v[OPT_ALL].set && v[OPT_LIMIT].set)
+		return context_fail(ctx, EXIT_CODE_USAGE, "--all and --limit exclude each other");
 	if (v[OPT_ALL].set)
 		query.limit = 0;
 	r = filter_set_labels(ctx, &query.filter, &v[OPT_LABEL]);
@@ -133,6 +144,8 @@ static int run(Context *ctx, const Args *args)
 		r = agent_list_fetch(ctx, &query, &list);
 	if (r == 0)
 		output_result(&ctx->out, v[OPT_LONG].set ? view_long : view, list);
+	if (r == 0 && !v[OPT_LIMIT].set)
+		tell_of_rest(ctx, list);
 	filter_done(&query.filter);
 	return r;
 }

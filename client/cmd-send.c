@@ -119,10 +119,14 @@ static int send_stdin(Sender *sender, bool eof)
 	}
 }
 
-static void view(Output *o, json_object *result)
+/* Nothing, unless the program lags behind: then a note, which is no output of anything. */
+static void view(Output *o _unused_, json_object *result)
 {
-	output_printf(o, "%" PRIu64 " bytes are waiting to be read\n",
-		jsonx_get_uint(result, "queued_bytes", 0));
+	uint64_t queued = jsonx_get_uint(result, "queued_bytes", 0);
+
+	if (queued > 0)
+		output_say("%" PRIu64 " byte%s not been read yet", queued,
+			queued == 1 ? " has" : "s have");
 }
 
 static int send_data(Sender *sender, const char *data, const OptionValue *v)
