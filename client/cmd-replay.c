@@ -126,7 +126,10 @@ const Command command_replay = {
 	.name = "replay",
 	.operands = "[AGENT...]",
 	.summary = "Show again what happened, in its original rhythm",
-	.details = "Of the agents named, or of everything that the log holds.\n",
+	.details =
+		"Of the agents named, or of everything that the log holds. What it no longer has "
+		"is\n"
+		"shown as `-- gap`, with --json as {\"gap\":{\"from\":N,\"to\":N}}.\n",
 	.example = "  liongatectl replay 3f2a\n"
 		   "  liongatectl replay --speed 10x --correlation-id nightly-build\n",
 	.options = options,

@@ -65,11 +65,34 @@ static int next_page(Context *ctx, const EventsPages *pages, Place *place)
 	return give(pages, events, place);
 }
 
+/* What retention has taken of it is skipped, and said. */
+static int skip_missing(Context *ctx, const EventsPages *pages, Place *place)
+{
+	_cleanup_json_ json_object *status = NULL;
+	uint64_t first = filter_first_seq(pages->filter), oldest;
+	Notice gap = { .kind = NOTICE_GAP };
+	int r;
+
+	r = context_call(ctx, "daemon.status", NULL, &status);
+	if (r != 0)
+		return r;
+	oldest = jsonx_get_uint(jsonx_get(status, "log", json_type_object), "oldest_seq", 0);
+	gap.from = place->after + 1 > first ? place->after + 1 : first;
+	if (oldest <= place->after + 1)
+		return 0;
+	place->after = oldest - 1;
+	if (oldest <= gap.from)
+		return 0;
+	gap.to = oldest - 1;
+	return output_notice(&ctx->out, &gap);
+}
+
 int events_page_all(Context *ctx, const EventsPages *pages)
 {
 	Place place = { .after = pages->after, .more = true };
-	int r = 0;
+	int r;
 
+	r = skip_missing(ctx, pages, &place);
 	while (r == 0 && place.more && (pages->limit == 0 || place.given < pages->limit))
 		r = next_page(ctx, pages, &place);
 	return r;

@@ -21,6 +21,7 @@ static int add_agent(Context *ctx, Filter *f, const char *id)
 	_cleanup_buf_ Buf params = { 0 };
 	_cleanup_json_ json_object *agent = NULL;
 	const char *whole;
+	uint64_t first;
 	JsonWriter w;
 	int r;
 
@@ -40,6 +41,9 @@ static int add_agent(Context *ctx, Filter *f, const char *id)
 	if (!f->agents[f->n_agents])
 		return -ENOMEM;
 	f->n_agents++;
+	first = jsonx_get_uint(agent, "first_seq", 1);
+	if (f->first_seq == 0 || first < f->first_seq)
+		f->first_seq = first;
 	if (f->on_agent)
 		f->on_agent(agent, f->userdata);
 	return 0;

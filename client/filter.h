@@ -13,6 +13,7 @@
 typedef struct Filter {
 	char **agents; /* whole ids */
 	size_t n_agents;
+	uint64_t first_seq; /* of the oldest of them; 0: not known */
 	const char *const *types;
 	size_t n_types;
 	const char *correlation_id; /* NULL: any */
@@ -30,6 +31,12 @@ void filter_done(Filter *f);
 int filter_add_agents(Context *ctx, Filter *f, const char *const *ids, size_t n) _must_check_;
 /* `--label K=V`, each. */
 int filter_set_labels(Context *ctx, Filter *f, const OptionValue *labels) _must_check_;
+
+/* The first event that can pass. */
+static inline uint64_t filter_first_seq(const Filter *f)
+{
+	return f->first_seq > 0 ? f->first_seq : 1;
+}
 
 /* Writes the members `agents`, `types`, `correlation_id` and `labels`. */
 int filter_write(const Filter *f, JsonWriter *w) _must_check_;

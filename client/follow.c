@@ -28,6 +28,8 @@ struct Follow {
 	bool has_cursor;
 	uint64_t cursor; /* with has_cursor */
 	uint64_t pause_ms;
+	FollowItem
+		beginning; /* FOLLOW_GAP: what is missing there, which the reader does not know yet */
 	json_object *message; /* what the last item lends from */
 };
 
@@ -51,6 +53,15 @@ static int write_params(const Follow *f, Buf *b)
 	return r < 0 ? r : jw_finish(&w);
 }
 
+/* From the oldest there is: the daemon counts nothing as missing then, but the reader may. */
+static void note_beginning(Follow *f, uint64_t oldest)
+{
+	uint64_t first = filter_first_seq(f->request->filter);
+
+	if (f->has_cursor && f->cursor == 0 && oldest > first)
+		f->beginning = (FollowItem){ .kind = FOLLOW_GAP, .from = first, .to = oldest - 1 };
+}
+
 static int subscribed(Follow *f, json_object *result)
 {
 	size_t len;
@@ -65,6 +76,7 @@ static int subscribed(Follow *f, json_object *result)
 		f->cursor = jsonx_get_uint(result, "newest_seq", 0);
 		f->has_cursor = true;
 	}
+	note_beginning(f, jsonx_get_uint(result, "oldest_seq", 0));
 	f->state = FOLLOWING;
 	f->pause_ms = FIRST_PAUSE_MS;
 	return 0;
@@ -288,6 +300,11 @@ int follow_next(Follow *f, int idle_ms, FollowItem *ret)
 	}
 	if (f->state != FOLLOWING)
 		return reconnect(f, ret);
+	if (f->beginning.kind == FOLLOW_GAP) {
+		*ret = f->beginning;
+		f->beginning = (FollowItem){ 0 };
+		return 0;
+	}
 	r = receive(f, idle_ms, ret);
 	if (r == -ECONNRESET)
 		return disconnect(f, ret);

@@ -49,9 +49,10 @@ while b"READY=1" not in notify.recv(4096):
 print(process.pid)
 '
 
+# start_daemon OPTION...
 start_daemon() {
     daemon_pid=$(python3 -c "$launch" "$dir/notify" "$dir/daemon.log" \
-        "$daemon" --no-config --socket "$sock" --state-dir "$dir/state")
+        "$daemon" --no-config --socket "$sock" --state-dir "$dir/state" "$@")
     if [ -z "$daemon_pid" ]; then
         echo "the daemon does not start:" >&2
         cat "$dir/daemon.log" >&2
@@ -430,6 +431,7 @@ test_list() {
     json '.[0].agents | map(.group) == ["g1"]'
     run 'list of nothing' 0 list --correlation-id nobody
     out_lines 1
+    run 'all and some' 2 list --all --limit 3
     run 'list of all' 0 list --all --json
     json '.[0].agents | length > 10'
     run 'a state that is none' 2 list --state asleep
@@ -458,6 +460,7 @@ test_send() {
     local id
     id=$(detached --option stdin=open -- cat)
     run 'send a line' 0 send "$id" --line hello
+    out_is ''
     run 'send what looks like an option' 0 send "$id" --line -- --json
     printf 'from standard input\n' >"$dir/input"
     run_with "$dir/input" 'send standard input' 0 send "$id" - --eof
@@ -467,6 +470,13 @@ test_send() {
 --json
 from standard input
 '
+    local stuck
+    stuck=$(detached --option stdin=open -- tail -f /dev/null)
+    head -c 100000 /dev/zero | tr '\0' x >"$dir/input"
+    run 'send what is not read' 0 send "$stuck" "$(cat "$dir/input")"
+    out_is ''
+    err_has '^liongatectl: [0-9]+ bytes have not been read yet$'
+    "$ctl" cancel "$stuck" >/dev/null
     run 'send to what has ended' 5 send "$id" more
     err_has 'has ended$'
     id=$(detached --option stdin=open -- wc -c)
@@ -493,7 +503,14 @@ test_events() {
     json 'map(.seq) == [1,2,3]'
     run 'events, behind' 0 events --after 3 --limit 1 --json
     json 'map(.seq) == [4]'
+    run 'the last events' 0 events --tail 2 --json --correlation-id for-events
+    json 'map(.type) == ["AgentPartialOutput","AgentCompleted"]'
+    run 'the last events, in words' 0 events -n 1 "$id"
+    out_has 'AgentCompleted +completed: 3 chunks'
+    out_lines 1
+    run 'the last and behind' 2 events -n 1 --after 3
     run 'all events' 0 events --json
+    out_lacks gap
     # shellcheck disable=SC2016
     json 'map(.seq) as $s | $s == ($s | sort) and ($s | unique | length) == ($s | length)'
     run 'events of a wrong type' 2 events --type Nonsense
@@ -585,6 +602,14 @@ test_terminal() {
         >"$out" 2>"$err" </dev/null
     out_has '\\x1b\]0;owned\\x07\\u009b2J\\x0d!'
     out_lacks $'\033\\]0'
+    "$ctl" spawn-agent --prompt many --count 101 --option chunks=0 --detach >"$dir/many"
+    xargs "$ctl" wait <"$dir/many" >/dev/null
+    name='a list that is cut says so'
+    TERM=xterm script -qec "$ctl list; $ctl list -n 2; $ctl stats" /dev/null >"$out" 2>"$err" </dev/null
+    same 'notes on the list' "$(grep -c 'older agents are not shown; --all' "$out")" 1
+    same 'notes on the statistics' "$(grep -c 'older agents are not shown; --limit' "$out")" 1
+    run 'into a pipe it does not' 0 list
+    err_empty
     TERM=xterm script -qec "$ctl list --correlation-id evil" /dev/null >"$out" 2>"$err" </dev/null
     out_has evil
 }
@@ -755,6 +780,41 @@ test_replaced() {
     name='the log is replaced'
     wait $watcher
     same 'exit code' $? 130
+}
+
+# A log whose beginning retention has taken.
+test_pruned() {
+    local id oldest=1 bytes=0 tries=0
+    end_daemon TERM
+    rm -rf "$dir/state"
+    start_daemon --segment-bytes=256KiB --retain-bytes=256KiB
+    # Until something is gone, and what is left is so little that nothing more will go.
+    while [ "$oldest" -le 10 ] || [ "$bytes" -gt 150000 ]; do
+        tries=$((tries + 1))
+        [ $tries -le 100 ] || break
+        "$ctl" spawn-agent --prompt x --option 'chunks=10' --option chunk_bytes=4000 --option delay_ms=0 >/dev/null
+        read -r oldest bytes < <("$ctl" call daemon.status | jq -r '.log | "\(.oldest_seq) \(.bytes)"')
+    done
+    run 'watch from the start of what is left' 0 watch --from-start --until-idle
+    same 'its first line' "$(head -n 1 "$out")" "-- gap: events 1 to $((oldest - 1)) are gone"
+    run 'events of what is left' 0 events
+    same 'its first line' "$(head -n 1 "$out")" "-- gap: events 1 to $((oldest - 1)) are gone"
+    run 'replay of what is left' 0 replay --speed max --json
+    json ".[0] == {gap: {from: 1, to: $((oldest - 1))}} and .[1].seq == $oldest"
+    run 'events behind what is gone' 0 events --after 3 --json
+    json ".[0] == {gap: {from: 4, to: $((oldest - 1))}} and .[1].seq == $oldest"
+    run 'events behind what is not gone' 0 events --after "$oldest" --json
+    json ".[0].seq == $((oldest + 1))"
+    id=$(detached --prompt young --option chunks=1)
+    "$ctl" wait "$id" >/dev/null
+    run 'an agent of which nothing is missing' 0 watch --from-start "$id"
+    out_lacks gap
+    run 'its events' 0 events "$id"
+    out_lacks gap
+    out_lines 4
+    end_daemon TERM
+    rm -rf "$dir/state"
+    start_daemon
 }
 
 test_demos() {
@@ -933,6 +993,7 @@ test_signals
 test_spawn_on_terminal
 test_pipe
 test_restart
+test_pruned
 test_demos
 test_completion
 test_replaced
