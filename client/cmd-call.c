@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "client/command.h"
+#include "client/prompt.h"
 #include "common/jsonx.h"
 
 static void view(Output *o, json_object *result)
@@ -10,28 +11,37 @@ static void view(Output *o, json_object *result)
 	output_json_ops.result(o, NULL, result);
 }
 
-static int run(Context *ctx, const Args *args)
+/* Compact: a newline would end the request. */
+static int get_params(Context *ctx, const char *text, Buf *params)
 {
-	_cleanup_json_ json_object *result = NULL, *parsed = NULL;
-	_cleanup_buf_ Buf params = { 0 };
+	_cleanup_json_ json_object *parsed = NULL;
+	_cleanup_buf_ Buf input = { 0 };
 	JsonxError error;
 	int r;
 
-	if (args->n_operands > 1) {
-		const char *text = args->operands[1];
+	r = strcmp(text, "-") == 0 ? prompt_read_stdin(&input) : buf_append_str(&input, text);
+	if (r < 0 && r != -EINTR && r != -ENOMEM)
+		return context_fail(
+			ctx, EXIT_CODE_USAGE, "PARAMS cannot be read: %s", strerror(-r));
+	if (r == 0)
+		r = jsonx_parse(input.data ? input.data : "", input.len, &parsed, &error);
+	if (r == -EBADMSG)
+		return context_fail(ctx, EXIT_CODE_USAGE, "PARAMS is not JSON: %s at byte %zu",
+			error.why, error.offset);
+	return r < 0 ? r : jsonx_append(params, parsed);
+}
 
-		r = jsonx_parse(text, strlen(text), &parsed, &error);
-		if (r == -EBADMSG)
-			return context_fail(ctx, EXIT_CODE_USAGE,
-				"PARAMS is not JSON: %s at byte %zu", error.why, error.offset);
-		/* Compact: a newline would end the request. */
-		if (r == 0)
-			r = jsonx_append(&params, parsed);
-		if (r < 0)
-			return r;
-	}
+static int run(Context *ctx, const Args *args)
+{
+	_cleanup_json_ json_object *result = NULL;
+	_cleanup_buf_ Buf params = { 0 };
+	int r = 0;
+
 	ctx->raw = true;
-	r = context_call(ctx, args->operands[0], &params, &result);
+	if (args->n_operands > 1)
+		r = get_params(ctx, args->operands[1], &params);
+	if (r == 0)
+		r = context_call(ctx, args->operands[0], &params, &result);
 	if (r == 0)
 		output_result(&ctx->out, view, result);
 	return r;
@@ -39,10 +49,11 @@ static int run(Context *ctx, const Args *args)
 
 const Command command_call = {
 	.name = "call",
-	.operands = "METHOD [PARAMS]",
+	.operands = "METHOD [PARAMS|-]",
 	.summary = "Call a method of the protocol and print its result as JSON",
 	.details =
-		"PARAMS is a JSON object. `liongatectl call rpc.discover` describes the methods.\n"
+		"PARAMS is a JSON object, `-` one that is read from standard input. `liongatectl\n"
+		"call rpc.discover` describes the methods.\n"
 		"For subscriptions see watch: a call ends with its reply.\n",
 	.example = "  liongatectl call events.read '{\"after\":100,\"limit\":10}'\n",
 	.min_operands = 1,

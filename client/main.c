@@ -27,6 +27,18 @@ static int print_version(Context *ctx)
 	return 0;
 }
 
+static int no_command(Context *ctx)
+{
+	_cleanup_buf_ Buf text = { 0 };
+	int r;
+
+	r = ctx->out.json ? 0 : command_append_help(NULL, &text);
+	if (r < 0)
+		return r;
+	output_stderr(text.data, text.len);
+	return context_fail(ctx, EXIT_CODE_USAGE, "which command?");
+}
+
 static int unknown_command(Context *ctx, const char *name)
 {
 	const Command *guess = command_guess(name);
@@ -63,6 +75,12 @@ static int check(Context *ctx, const Command *command, const Args *args)
 	return 0;
 }
 
+/* `spawn-agent ls -l`: what is wrong with -l is not the mistake. */
+static bool misses_dashes(const Command *command, const Args *args)
+{
+	return command->takes_rest && args->n_operands > 0 && strcmp(args->operands[0], "-") != 0;
+}
+
 static int run_command(Context *ctx, const Command *command, Args *global, int argc, char **argv)
 {
 	_cleanup_args_ Args args = { 0 };
@@ -80,8 +98,10 @@ static int run_command(Context *ctx, const Command *command, Args *global, int a
 	if (global->values[GLOBAL_HELP].set)
 		return print_help(ctx, command);
 	if (r == -EINVAL && why.len > 0)
-		return context_fail(ctx, EXIT_CODE_USAGE, "%s: %.*s; see `liongatectl %s --help`",
-			command->name, (int)why.len, why.data, command->name);
+		return context_fail(ctx, EXIT_CODE_USAGE, "%s: %.*s; %ssee `liongatectl %s --help`",
+			command->name, (int)why.len, why.data,
+			misses_dashes(command, &args) ? "a program stands behind `--`; " : "",
+			command->name);
 	if (r < 0)
 		return r;
 	if (global->values[GLOBAL_VERSION].set)
@@ -116,8 +136,7 @@ static int run(Context *ctx, int argc, char **argv)
 	if (global.values[GLOBAL_HELP].set && next >= argc)
 		return print_help(ctx, NULL);
 	if (next >= argc)
-		return context_fail(
-			ctx, EXIT_CODE_USAGE, "which command? `liongatectl --help` lists them");
+		return no_command(ctx);
 	command = command_find(argv[next]);
 	if (!command)
 		return unknown_command(ctx, argv[next]);

@@ -14,7 +14,7 @@
 #define MAX_PROMPT_BYTES (256U * 1024 * 1024)
 #define PIECE_BYTES      (64U * 1024)
 
-static int read_stdin(Buf *b)
+int prompt_read_stdin(Buf *b)
 {
 	for (;;) {
 		struct pollfd p[] = {
@@ -45,7 +45,7 @@ static int read_stdin(Buf *b)
 static int read_source(const PromptSource *source, Buf *b)
 {
 	if (source->from_stdin || (source->file && strcmp(source->file, "-") == 0))
-		return read_stdin(b);
+		return prompt_read_stdin(b);
 	if (source->file)
 		return file_read(AT_FDCWD, source->file, MAX_PROMPT_BYTES, b);
 	return source->text ? buf_append_str(b, source->text) : 0;

@@ -15,3 +15,6 @@ typedef struct PromptSource {
 
 /* Appends it; nothing if there is no source. A file name of "-" is standard input, too. */
 int prompt_get(Context *ctx, const PromptSource *source, Buf *b) _must_check_;
+
+/* Appends all of standard input. -EINTR, -EFBIG, -errno. */
+int prompt_read_stdin(Buf *b) _must_check_;

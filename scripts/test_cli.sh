@@ -191,6 +191,8 @@ test_help() {
 test_usage() {
     run 'no command' 2
     err_has 'which command'
+    err_has '^  spawn-agent +'
+    out_is ''
     run 'unknown command' 2 wach
     err_has 'did you mean .watch.'
     run 'unknown option' 2 list --nope
@@ -200,6 +202,8 @@ test_usage() {
     run 'too many operands' 2 status now
     run 'bad duration' 2 spawn-agent --prompt x --timeout 3x
     err_has 'duration'
+    run 'a program without --' 2 spawn-agent ls -l
+    err_has 'a program stands behind .--.'
     run 'no prompt' 2 spawn-agent
     err_has 'prompt is missing'
     run 'two prompts' 2 spawn-agent --prompt x -
@@ -526,6 +530,11 @@ test_events() {
     out_has 'Total Events: +[0-9]+'
     run call 0 call events.read "{\"agents\":[\"$id\"],\"limit\":1}"
     json '.[0].events[0].type == "AgentSpawned"'
+    printf '{\n"agents": ["%s"],\n"limit": 2}\n' "$id" >"$dir/params"
+    run_with "$dir/params" 'call with standard input' 0 call events.read -
+    json '.[0].events | length == 2'
+    run 'call with nothing on standard input' 2 call events.read -
+    err_has 'PARAMS is not JSON'
     run 'call of what is none' 5 call no.such.method
     run 'call with wrong parameters' 5 call agent.get '{}'
     err_has '\(-32602 invalid_params: agent_id\)'
