@@ -639,8 +639,8 @@ START_TEST(does_not_begin_without_proc)
 	if (pid == 0) {
 		Reaper other;
 		if (unshare(CLONE_NEWNS) < 0 ||
-			mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-			mount("none", "/proc", "tmpfs", 0, NULL) < 0)
+			mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
+			mount("none", "/proc", "tmpfs", 0, "") < 0)
 			_exit(CANNOT_TELL);
 		_exit(reaper_fork(other_dir.path, 1, 0, &other) == -ENOTSUP ? REFUSED : 1);
 	}
