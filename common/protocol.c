@@ -36,16 +36,27 @@ int role_from_string(const char *name)
 static const struct {
 	const char *name;
 	const char *doc;
+	const char *members;
 } event_types[_EVENT_TYPE_MAX] = {
-	[EVENT_TYPE_DAEMON_STARTED] = { "DaemonStarted", "The daemon has started." },
-	[EVENT_TYPE_DAEMON_STOPPING] = { "DaemonStopping", "The daemon takes no more work." },
-	[EVENT_TYPE_AGENT_SPAWNED] = { "AgentSpawned", "An agent was accepted." },
-	[EVENT_TYPE_AGENT_STARTED] = { "AgentStarted", "An attempt of an agent has begun." },
-	[EVENT_TYPE_AGENT_WAITING] = { "AgentWaiting", "An agent is held back by a shared limit." },
-	[EVENT_TYPE_AGENT_RETRYING] = { "AgentRetrying", "An attempt is over; another follows." },
-	[EVENT_TYPE_AGENT_PARTIAL_OUTPUT] = { "AgentPartialOutput", "A chunk of output." },
-	[EVENT_TYPE_AGENT_COMPLETED] = { "AgentCompleted", "An agent has done its work." },
-	[EVENT_TYPE_AGENT_ERROR] = { "AgentError", "An agent has failed or was cancelled." },
+	[EVENT_TYPE_DAEMON_STARTED] = { "DaemonStarted", "The daemon has started.",
+		"{version, instance_id, requeued, interrupted, lost?}" },
+	[EVENT_TYPE_DAEMON_STOPPING] = { "DaemonStopping", "The daemon takes no more work.",
+		"{reason}" },
+	[EVENT_TYPE_AGENT_SPAWNED] = { "AgentSpawned", "An agent was accepted.",
+		"{prompt, backend, options, labels, context, group, priority, timeouts, "
+		"on_restart, uid}" },
+	[EVENT_TYPE_AGENT_STARTED] = { "AgentStarted", "An attempt of an agent has begun.",
+		"{attempt, worker, queued_ms, pid?}" },
+	[EVENT_TYPE_AGENT_WAITING] = { "AgentWaiting", "An agent is held back by a shared limit.",
+		"{reason, provider, until?}" },
+	[EVENT_TYPE_AGENT_RETRYING] = { "AgentRetrying", "An attempt is over; another follows.",
+		"{attempt, code, delay_ms}" },
+	[EVENT_TYPE_AGENT_PARTIAL_OUTPUT] = { "AgentPartialOutput", "A chunk of output.",
+		"{index, chunk, channel, encoding?}" },
+	[EVENT_TYPE_AGENT_COMPLETED] = { "AgentCompleted", "An agent has done its work.",
+		"{chunks, bytes, duration_ms, exit_code?}" },
+	[EVENT_TYPE_AGENT_ERROR] = { "AgentError", "An agent has failed or was cancelled.",
+		"{code, message, chunks, bytes, duration_ms, exit_code?, signal?, which?}" },
 };
 
 const char *protocol_event_name(EventType type)
@@ -56,6 +67,16 @@ const char *protocol_event_name(EventType type)
 const char *protocol_event_doc(EventType type)
 {
 	return event_types[type].doc;
+}
+
+const char *protocol_event_members(EventType type)
+{
+	return event_types[type].members;
+}
+
+bool protocol_event_is_agents(EventType type)
+{
+	return type >= EVENT_TYPE_AGENT_SPAWNED;
 }
 
 int protocol_event_from_name(const char *name)
@@ -566,4 +587,26 @@ const ProtocolBackend *protocol_backend_find(const char *name)
 const char *const *protocol_backend_names(void)
 {
 	return backend_names;
+}
+
+static const ProtocolLimit limits[] = {
+	{ "max_chunk_bytes", PROTOCOL_MAX_CHUNK_BYTES },
+	{ "max_context_bytes", PROTOCOL_MAX_CONTEXT_BYTES },
+	{ "max_options_bytes", PROTOCOL_MAX_OPTIONS_BYTES },
+	{ "max_labels", PROTOCOL_MAX_LABELS },
+	{ "max_label_key_bytes", PROTOCOL_MAX_LABEL_KEY_BYTES },
+	{ "max_label_value_bytes", PROTOCOL_MAX_LABEL_VALUE_BYTES },
+	{ "max_correlation_id_bytes", PROTOCOL_MAX_CORRELATION_BYTES },
+	{ "max_group_bytes", PROTOCOL_MAX_GROUP_BYTES },
+	{ "max_output_bytes", PROTOCOL_MAX_OUTPUT_BYTES },
+	{ "max_read_bytes", PROTOCOL_MAX_READ_BYTES },
+	{ "max_input_bytes", PROTOCOL_MAX_INPUT_BYTES },
+	{ "max_all_input_bytes", PROTOCOL_MAX_ALL_INPUT_BYTES },
+	{ "min_prefix_chars", PROTOCOL_MIN_PREFIX_CHARS },
+	{ 0 },
+};
+
+const ProtocolLimit *protocol_limits(void)
+{
+	return limits;
 }

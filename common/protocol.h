@@ -5,6 +5,7 @@
  * Thread: any; everything is constant. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +43,13 @@ typedef enum EventType {
 
 const char *protocol_event_name(EventType type);
 const char *protocol_event_doc(EventType type);
+/* Its own members, in the notation of ProtocolMethod.result: `{attempt, pid?}`. */
+const char *protocol_event_members(EventType type);
+/* Those that every event has, and those of every agent's. */
+#define PROTOCOL_EVENT_MEMBERS       "{seq, time, type}"
+#define PROTOCOL_AGENT_EVENT_MEMBERS "{agent_id, correlation_id?}"
+/* About an agent, or about the daemon? */
+bool protocol_event_is_agents(EventType type);
 /* -EINVAL */
 int protocol_event_from_name(const char *name) _must_check_;
 
@@ -157,8 +165,17 @@ const char *const *protocol_backend_names(void);
 #define PROTOCOL_MAX_OUTPUT_BYTES      (4U * 1024 * 1024)
 #define PROTOCOL_MAX_READ_BYTES        (4U * 1024 * 1024)
 #define PROTOCOL_MAX_INPUT_BYTES       (1024U * 1024)
+#define PROTOCOL_MAX_ALL_INPUT_BYTES   (64U * 1024 * 1024) /* of all agents that do not run yet */
 #define PROTOCOL_MIN_PREFIX_CHARS      4U
 #define PROTOCOL_LIST_PROMPT_CHARS     200U
+
+typedef struct ProtocolLimit {
+	const char *name; /* NULL ends the table */
+	uint64_t value;
+} ProtocolLimit;
+
+/* What daemon.status and rpc.discover tell of them. */
+const ProtocolLimit *protocol_limits(void);
 
 /* Defaults of the limits that are. */
 #define PROTOCOL_DEFAULT_MAX_RUNNING       1024U

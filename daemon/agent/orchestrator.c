@@ -448,7 +448,7 @@ static ssize_t keep_input(Orchestrator *o, Agent *a, const char *bytes, size_t l
 		return -ECANCELED;
 	if (len > 0 && waiting + len > PROTOCOL_MAX_INPUT_BYTES)
 		return -ENOBUFS;
-	if (len > ORCHESTRATOR_MAX_INPUT_BYTES - o->input_bytes)
+	if (len > PROTOCOL_MAX_ALL_INPUT_BYTES - o->input_bytes)
 		return -EDQUOT;
 	r = buf_append(&a->input, bytes, len);
 	if (r < 0)

@@ -38,9 +38,6 @@ typedef struct AgentCounts {
 	uint64_t queued, running, completed, failed, cancelled;
 } AgentCounts;
 
-/* What all agents that do not run yet may have been sent together. */
-#define ORCHESTRATOR_MAX_INPUT_BYTES (64U * 1024 * 1024)
-
 typedef struct Orchestrator Orchestrator;
 
 int orchestrator_new(const OrchestratorStart *start, Orchestrator **ret) _must_check_;

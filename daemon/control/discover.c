@@ -46,28 +46,15 @@ static const struct {
 	{ "end", "{seq}", "All that matched has ended; the subscription is over." },
 };
 
-static const struct {
-	const char *name;
-	uint64_t value;
-} limits[] = {
+/* Of the limits that are configurable, the defaults. */
+static const ProtocolLimit defaults[] = {
 	{ "max_running", PROTOCOL_DEFAULT_MAX_RUNNING },
 	{ "max_queued", PROTOCOL_DEFAULT_MAX_QUEUED },
 	{ "max_clients", PROTOCOL_DEFAULT_MAX_CLIENTS },
 	{ "max_request_bytes", PROTOCOL_DEFAULT_MAX_REQUEST_BYTES },
 	{ "max_prompt_bytes", PROTOCOL_DEFAULT_MAX_REQUEST_BYTES },
 	{ "max_batch", PROTOCOL_DEFAULT_MAX_BATCH },
-	{ "chunk_bytes", PROTOCOL_MAX_CHUNK_BYTES },
-	{ "context_bytes", PROTOCOL_MAX_CONTEXT_BYTES },
-	{ "options_bytes", PROTOCOL_MAX_OPTIONS_BYTES },
-	{ "labels", PROTOCOL_MAX_LABELS },
-	{ "label_key_bytes", PROTOCOL_MAX_LABEL_KEY_BYTES },
-	{ "label_value_bytes", PROTOCOL_MAX_LABEL_VALUE_BYTES },
-	{ "correlation_id_bytes", PROTOCOL_MAX_CORRELATION_BYTES },
-	{ "group_bytes", PROTOCOL_MAX_GROUP_BYTES },
-	{ "output_bytes", PROTOCOL_MAX_OUTPUT_BYTES },
-	{ "read_bytes", PROTOCOL_MAX_READ_BYTES },
-	{ "input_bytes", PROTOCOL_MAX_INPUT_BYTES },
-	{ "prefix_chars", PROTOCOL_MIN_PREFIX_CHARS },
+	{ 0 },
 };
 
 static void write_schema(JsonWriter *w, const SchemaField *field)
@@ -120,26 +107,34 @@ static void write_members(JsonWriter *w, const char *notation, bool as_propertie
 	}
 }
 
+/* Of an object with the members of `n` such notations. */
+static void write_object_schema(JsonWriter *w, const char *const *notations, size_t n)
+{
+	jw_key(w, "schema");
+	jw_object_begin(w);
+	jw_key_cstring(w, "type", "object");
+	if (n > 0) {
+		jw_key(w, "properties");
+		jw_object_begin(w);
+		for (size_t i = 0; i < n; i++)
+			write_members(w, notations[i], true);
+		jw_object_end(w);
+		jw_key(w, "required");
+		jw_array_begin(w);
+		for (size_t i = 0; i < n; i++)
+			write_members(w, notations[i], false);
+		jw_array_end(w);
+	}
+	jw_object_end(w);
+}
+
 static void write_result(JsonWriter *w, const char *notation)
 {
 	jw_key(w, "result");
 	jw_object_begin(w);
 	jw_key_cstring(w, "name", "result");
 	jw_key_cstring(w, "description", notation);
-	jw_key(w, "schema");
-	jw_object_begin(w);
-	jw_key_cstring(w, "type", "object");
-	if (*notation == '{') {
-		jw_key(w, "properties");
-		jw_object_begin(w);
-		write_members(w, notation, true);
-		jw_object_end(w);
-		jw_key(w, "required");
-		jw_array_begin(w);
-		write_members(w, notation, false);
-		jw_array_end(w);
-	}
-	jw_object_end(w);
+	write_object_schema(w, &notation, *notation == '{');
 	jw_object_end(w);
 }
 
@@ -226,9 +221,13 @@ static void write_events(JsonWriter *w)
 	jw_key(w, "x-events");
 	jw_array_begin(w);
 	for (int i = EVENT_TYPE_NONE + 1; i < _EVENT_TYPE_MAX; i++) {
+		const char *members[] = { PROTOCOL_EVENT_MEMBERS,
+			protocol_event_members((EventType)i), PROTOCOL_AGENT_EVENT_MEMBERS };
+
 		jw_object_begin(w);
 		jw_key_cstring(w, "name", protocol_event_name((EventType)i));
 		jw_key_cstring(w, "description", protocol_event_doc((EventType)i));
+		write_object_schema(w, members, protocol_event_is_agents((EventType)i) ? 3 : 2);
 		jw_object_end(w);
 	}
 	jw_array_end(w);
@@ -266,6 +265,12 @@ static void write_reasons(JsonWriter *w)
 	jw_array_end(w);
 }
 
+static void write_limits(JsonWriter *w, const ProtocolLimit *limits)
+{
+	for (const ProtocolLimit *l = limits; l->name; l++)
+		jw_key_uint(w, l->name, l->value);
+}
+
 int discover_write(Buf *b)
 {
 	size_t old_len = b->len;
@@ -288,8 +293,8 @@ int discover_write(Buf *b)
 	write_reasons(&w);
 	jw_key(&w, "x-limits");
 	jw_object_begin(&w);
-	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
-		jw_key_uint(&w, limits[i].name, limits[i].value);
+	write_limits(&w, defaults);
+	write_limits(&w, protocol_limits());
 	jw_object_end(&w);
 	jw_object_end(&w);
 	r = jw_finish(&w);

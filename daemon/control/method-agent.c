@@ -275,7 +275,7 @@ static void fail_send(AgentCall *call, int error)
 			PROTOCOL_MAX_INPUT_BYTES);
 	else if (error == -EDQUOT)
 		fail_input_full(call, "agents that do not run yet were sent too much before",
-			ORCHESTRATOR_MAX_INPUT_BYTES);
+			PROTOCOL_MAX_ALL_INPUT_BYTES);
 	else
 		agent_call_reply(call, &(Buf){ 0 }, error);
 }

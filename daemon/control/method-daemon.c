@@ -40,12 +40,8 @@ static void write_limits(JsonWriter *w, const Config *config)
 	jw_key_uint(w, "max_request_bytes", config->max_request_bytes);
 	jw_key_uint(w, "max_prompt_bytes", config->max_prompt_bytes);
 	jw_key_uint(w, "max_batch", config->max_batch);
-	jw_key_uint(w, "max_context_bytes", PROTOCOL_MAX_CONTEXT_BYTES);
-	jw_key_uint(w, "max_options_bytes", PROTOCOL_MAX_OPTIONS_BYTES);
-	jw_key_uint(w, "max_labels", PROTOCOL_MAX_LABELS);
-	jw_key_uint(w, "max_label_key_bytes", PROTOCOL_MAX_LABEL_KEY_BYTES);
-	jw_key_uint(w, "max_label_value_bytes", PROTOCOL_MAX_LABEL_VALUE_BYTES);
-	jw_key_uint(w, "max_correlation_id_bytes", PROTOCOL_MAX_CORRELATION_BYTES);
+	for (const ProtocolLimit *l = protocol_limits(); l->name; l++)
+		jw_key_uint(w, l->name, l->value);
 	jw_object_end(w);
 }
 

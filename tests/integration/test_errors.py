@@ -507,6 +507,31 @@ class Discover(DaemonCase):
         required = {p["name"] for p in spawn["params"] if p.get("required")}
         self.assertEqual(required, {"prompt"})
 
+    def test_limits_are_those_of_the_status(self):
+        # This daemon has the defaults.
+        self.assertEqual(self.client.call("rpc.discover")["x-limits"], self.client.call("daemon.status")["limits"])
+
+    def test_events_have_the_members_that_are_listed(self):
+        self.client.run_exec("/bin/sh", "-c", "printf '\\377'; exit 3", correlation_id="c")
+        self.client.run_exec("/bin/true")
+        self.client.run_exec("/bin/sh", "-c", "kill -9 $$")
+        self.client.run_exec("/bin/sleep", "1000", timeouts={"total_ms": 1})
+        self.client.wait(self.client.spawn(options={"chunks": 1, "delay_ms": 0}))
+        again = self.client.spawn(options=slow_agent(), on_restart="rerun")
+        eventually(lambda: self.client.call("agent.get", agent_id=again)["state"] == "running", "it runs")
+        self.daemon.kill()
+        self.daemon.start()
+        listed = {e["name"]: e["schema"] for e in self.daemon.client().call("rpc.discover")["x-events"]}
+        seen = {}
+        for event in self.daemon.events():
+            schema = listed[event["type"]]
+            self.assertEqual(set(event) - set(schema["properties"]), set(), event)
+            self.assertEqual(set(schema["required"]) - set(event), set(), event)
+            seen.setdefault(event["type"], set()).update(event)
+        for kind, members in seen.items():
+            rare = {"lost", "correlation_id"} if kind not in ("AgentSpawned", "AgentError") else set()
+            self.assertEqual(set(listed[kind]["properties"]) - members - rare, set(), kind)
+
 
 if __name__ == "__main__":
     main()

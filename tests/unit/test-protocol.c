@@ -309,6 +309,69 @@ START_TEST(test_doc_backends)
 }
 END_TEST
 
+/* Calls for each name of the notation `{name, name?}`; returns how many there are. */
+static size_t each_member(
+	const char *notation, void (*check)(const char *name, const char *text), const char *text)
+{
+	const char *p = notation + 1;
+	size_t n = 0;
+
+	ck_assert_int_eq(notation[0], '{');
+	while (*p != '}') {
+		size_t len = strspn(p, "abcdefghijklmnopqrstuvwxyz_");
+		char name[64];
+
+		ck_assert_msg(len > 0 && len < sizeof(name), "%s", notation);
+		(void)snprintf(name, sizeof(name), "%.*s", (int)len, p);
+		check(name, text);
+		p += len + (p[len] == '?');
+		ck_assert_msg(*p == '}' || strncmp(p, ", ", 2) == 0, "%s", notation);
+		p += strspn(p, ", ");
+		n++;
+	}
+	return n;
+}
+
+static void check_has_word(const char *name, const char *text)
+{
+	ck_assert_msg(has_word(text, name), "%s is not in %s", name, text);
+}
+
+START_TEST(test_doc_event_members)
+{
+	_cleanup_free_ char *text = section("##", "Events");
+
+	for (int i = 1; i < _EVENT_TYPE_MAX; i++) {
+		_cleanup_free_ char *row = NULL;
+		const char *begin;
+		char head[64];
+
+		(void)snprintf(head, sizeof(head), "\n| `%s` |", events[i]);
+		begin = strstr(text, head);
+		ck_assert_msg(begin != NULL, "no row for %s", events[i]);
+		row = strndup(begin + strlen(head), strcspn(begin + 1, "\n") + 1 - strlen(head));
+		ck_assert_uint_gt(
+			each_member(protocol_event_members((EventType)i), check_has_word, row), 0);
+	}
+	each_member(PROTOCOL_EVENT_MEMBERS, check_has_word, text);
+	each_member(PROTOCOL_AGENT_EVENT_MEMBERS, check_has_word, text);
+}
+END_TEST
+
+START_TEST(test_doc_limits)
+{
+	_cleanup_free_ char *text = section("##", "Limits");
+
+	for (const ProtocolLimit *l = protocol_limits(); l->name; l++) {
+		char cells[128];
+
+		(void)snprintf(cells, sizeof(cells), " | `%s` | %llu ", l->name,
+			(unsigned long long)l->value);
+		ck_assert_msg(strstr(text, cells) != NULL, "no row with%s", cells);
+	}
+}
+END_TEST
+
 START_TEST(test_doc_events)
 {
 	_cleanup_free_ char *text = section("##", "Events");
@@ -367,7 +430,9 @@ Suite *test_suite(void)
 	tcase_add_test(docs, test_doc_methods);
 	tcase_add_test(docs, test_doc_backends);
 	tcase_add_test(docs, test_doc_events);
+	tcase_add_test(docs, test_doc_event_members);
 	tcase_add_test(docs, test_doc_errors);
+	tcase_add_test(docs, test_doc_limits);
 	tcase_add_test(docs, test_doc_rest);
 	suite_add_tcase(s, docs);
 	return s;
