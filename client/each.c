@@ -19,18 +19,16 @@ typedef struct Round {
 	const EachRequest *request;
 	uint64_t *sent; /* the id of the request about each agent; ANSWERED */
 	size_t missing;
+	uint64_t timeout_ms; /* of the requests of this round: what is left of it */
 	uint64_t deadline_us;
 	int code;
 } Round;
 
-/* Rounded up: what was asked for is what the daemon says that it waited for. */
 static uint64_t time_left_ms(const Round *round)
 {
 	uint64_t now = clock_monotonic_us();
 
-	return now >= round->deadline_us
-		       ? 0
-		       : (round->deadline_us - now + USEC_PER_MSEC - 1) / USEC_PER_MSEC;
+	return now >= round->deadline_us ? 0 : (round->deadline_us - now) / USEC_PER_MSEC;
 }
 
 static int send_one(Round *round, size_t i)
@@ -43,7 +41,7 @@ static int send_one(Round *round, size_t i)
 	jw_object_begin(&w);
 	jw_key_cstring(&w, "agent_id", round->request->ids[i]);
 	if (round->request->has_timeout)
-		jw_key_uint(&w, "timeout_ms", time_left_ms(round));
+		jw_key_uint(&w, "timeout_ms", round->timeout_ms);
 	jw_object_end(&w);
 	r = jw_finish(&w);
 	return r < 0 ? r
@@ -149,6 +147,7 @@ static int reconnect(Round *round)
 			return r;
 		pause_ms = pause_ms * 2 > LAST_PAUSE_MS ? LAST_PAUSE_MS : pause_ms * 2;
 	}
+	round->timeout_ms = time_left_ms(round);
 	return 0;
 }
 
@@ -158,7 +157,9 @@ static int run(Round *round)
 
 	if (!round->ctx->call)
 		r = context_connect(round->ctx, &round->ctx->call);
-	round->deadline_us = clock_monotonic_us() + round->request->timeout_ms * USEC_PER_MSEC;
+	/* What was asked for goes out as it is: the daemon says how long it has waited. */
+	round->timeout_ms = round->request->timeout_ms;
+	round->deadline_us = clock_monotonic_us() + round->timeout_ms * USEC_PER_MSEC;
 	while (r == 0) {
 		r = send_missing(round);
 		if (r == 0)
