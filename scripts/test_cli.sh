@@ -307,15 +307,18 @@ test_spawn() {
 
 # A line that is not over is shown all the same when nothing comes of it.
 test_unfinished_line() {
-    local pid
+    local pid watcher
     background "$dir/tok" spawn-agent -n 2 -p x --correlation-id tokens \
         --option 'script=[{"after_ms":0,"chunk":"tok"},{"after_ms":60000,"chunk":"en"}]'
     pid=$!
     name='an unfinished line of several'
     await "$dir/tok" '\| tok$'
     background "$dir/tok-watch" watch --from-start --correlation-id tokens
+    watcher=$!
     await "$dir/tok-watch" '\| tok$'
-    kill -INT $! $pid
+    kill -INT $watcher $pid
+    wait $watcher
+    same 'exit code of the watcher' $? 130
     wait $pid
     same 'exit code' $? 130
 }
