@@ -20,10 +20,11 @@ struct Orchestrator {
 	Emitter emitter;
 	Runner **runners;
 	unsigned n_runners;
-	AgentCounts counts; /* by state, as the log says it */
-	size_t input_bytes; /* Agent.input of all */
-	ListNode ended;     /* agents that wait for being forgotten, by their last event */
-	ListNode unsaid;    /* agents whose last event found no memory; by Agent.ended too */
+	AgentCounts counts;   /* by state, as the log says it */
+	size_t input_bytes;   /* Agent.input of all */
+	ListNode ended;       /* agents that wait for being forgotten, by their last event */
+	ListNode unsaid;      /* agents whose last event found no memory; by Agent.ended too */
+	uint64_t settled_seq; /* what recovery had to say ends before it */
 	uint32_t waiting_for_spec;
 	bool stopping, all_ended_said;
 };
@@ -243,6 +244,7 @@ int orchestrator_recovered(Orchestrator *o, const Uuid *instance_id, uint64_t *r
 	}
 	emitter_flush(&o->emitter);
 	*ret_events = 1 + running;
+	o->settled_seq = eventlog_end_seq(o->log) + *ret_events;
 	return r;
 }
 
@@ -630,12 +632,19 @@ static void forget_ended(Orchestrator *o)
 	}
 }
 
+/* What starts must be able to say so. And what is to run anew is queued only once its AgentRetrying is in the log: until
+ * then others of less priority would be started before it. */
+static bool may_start(const Orchestrator *o)
+{
+	return !o->stopping && eventlog_error(o->log) == 0 &&
+	       eventlog_end_seq(o->log) >= o->settled_seq;
+}
+
 bool orchestrator_end_turn(Orchestrator *o)
 {
 	Agent *a;
 
-	/* What starts must be able to say so. */
-	while (!o->stopping && eventlog_error(o->log) == 0 && (a = scheduler_next(&o->scheduler)))
+	while (may_start(o) && (a = scheduler_next(&o->scheduler)))
 		start_agent(o, a);
 	say_unsaid(o);
 	emitter_flush(&o->emitter);
