@@ -240,7 +240,7 @@ class Groups(LifeCase):
     def test_each_group_has_its_own_bound(self):
         groups = ["one", "three", "free"]
         agents = [
-            self.client.spawn(options={"chunks": 3, "delay_ms": 10}, group=groups[i % 3]) for i in range(60)
+            self.client.spawn(options={"chunks": 2, "delay_ms": 200}, group=groups[i % 3]) for i in range(24)
         ]
         for agent in agents:
             self.client.wait(agent)
@@ -258,9 +258,11 @@ class Groups(LifeCase):
         self.assertEqual(states, ["running"] + ["queued"] * 4)
 
     def test_a_full_daemon_holds_back_all(self):
-        agents = [self.client.spawn(options={"chunks": 2, "delay_ms": 20}, group=f"g{i}") for i in range(40)]
-        for agent in agents:
-            self.client.wait(agent)
+        agents = [self.client.spawn(options=slow_agent(), group=f"g{i}") for i in range(20)]
+        for i, agent in enumerate(agents):
+            running = min(8, len(agents) - i)
+            eventually(lambda: self.client.call("daemon.status")["agents"]["running"] == running, "all that may run do")
+            self.client.call("agent.cancel", agent_id=agent)
         self.assertEqual(max_running(self.daemon.events()), 8)
 
 
