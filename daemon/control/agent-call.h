@@ -21,7 +21,7 @@ struct AgentCall {
 	AgentCallRun run;
 	AgentWaiter waiter;  /* first for the spawn; then for run() to use */
 	struct event *timer; /* for run() to use */
-	/* For calls about several agents (events.subscribe): who goes on. */
+	/* For one of several agents (agent-set): who goes on. */
 	void *userdata;
 	void (*on_failed)(
 		AgentCall *call, const RpcError *error); /* NULL: the request is answered with it */
@@ -29,7 +29,8 @@ struct AgentCall {
 
 /* Finds the agent that params.agent_id names and calls run, now or later. The request is answered here if there is none. */
 void agent_call(Control *control, Request *req, json_object *params, AgentCallRun run);
-/* The same for one id of several, agents[index]; on_failed and userdata are set by the caller in *call, which is made by agent_call_new(). -ENOMEM. */
+/* The same for one id of several, agents[index]: request (which it must outlive), on_failed and userdata are set by the caller,
+ * then it is started. -ENOMEM. */
 int agent_call_new(Control *control, const char *id, size_t index, AgentCallRun run,
 	AgentCall **ret) _must_check_;
 void agent_call_start(AgentCall *call);

@@ -10,60 +10,13 @@ typedef struct AgentSet {
 	Control *control;
 	Request *request; /* NULL once it is answered */
 	json_object *params;
+	json_object *ids; /* in params */
 	AgentSetFound on_found;
 	uint64_t *seqs;
-	size_t n, n_missing;
+	size_t n, n_found;
+	bool looking; /* look_on() is at it */
+	bool waiting; /* a call has the next id */
 } AgentSet;
-
-static void finish(AgentSet *set)
-{
-	if (set->n_missing > 0)
-		return;
-	if (set->request)
-		set->on_found(
-			set->control, set->request, set->params, true, TAKE_PTR(set->seqs), set->n);
-	free(set->seqs);
-	json_object_put(set->params);
-	free(set);
-}
-
-static void on_agent(AgentCall *call, Agent *a, uint64_t seq)
-{
-	AgentSet *set = call->userdata;
-
-	(void)a;
-	agent_call_free(call);
-	set->seqs[set->n++] = seq;
-	set->n_missing--;
-	finish(set);
-}
-
-static void on_failed(AgentCall *call, const RpcError *error)
-{
-	AgentSet *set = call->userdata;
-
-	agent_call_free(call);
-	if (set->request)
-		request_error(TAKE_PTR(set->request), error);
-	set->n_missing--;
-	finish(set);
-}
-
-static void look_for(AgentSet *set, const char *id, size_t index)
-{
-	AgentCall *call;
-	int r = agent_call_new(set->control, id, index, on_agent, &call);
-
-	if (r < 0) {
-		if (set->request)
-			request_fail(TAKE_PTR(set->request), r);
-		set->n_missing--;
-		return;
-	}
-	call->userdata = set;
-	call->on_failed = on_failed;
-	agent_call_start(call);
-}
 
 static const char *id_at(json_object *ids, size_t i, size_t *ret_len)
 {
@@ -71,6 +24,73 @@ static const char *id_at(json_object *ids, size_t i, size_t *ret_len)
 
 	*ret_len = (size_t)json_object_get_string_len(id);
 	return json_object_get_string(id);
+}
+
+static void set_free(AgentSet *set)
+{
+	json_object_put(set->params);
+	free(set->seqs);
+	free(set);
+}
+
+static void look_on(AgentSet *set);
+
+static void on_agent(AgentCall *call, Agent *a, uint64_t seq)
+{
+	AgentSet *set = call->userdata;
+
+	(void)a;
+	agent_call_free(call);
+	set->waiting = false;
+	set->seqs[set->n_found++] = seq;
+	look_on(set);
+}
+
+static void on_failed(AgentCall *call, const RpcError *error)
+{
+	AgentSet *set = call->userdata;
+
+	agent_call_free(call);
+	set->waiting = false;
+	request_error(TAKE_PTR(set->request), error);
+	look_on(set);
+}
+
+static void look_for_next(AgentSet *set)
+{
+	AgentCall *call;
+	size_t len;
+	int r = agent_call_new(
+		set->control, id_at(set->ids, set->n_found, &len), set->n_found, on_agent, &call);
+
+	if (r < 0) {
+		request_fail(TAKE_PTR(set->request), r);
+		return;
+	}
+	/* Lent: so it is not looked for once the client has gone. */
+	call->request = set->request;
+	call->userdata = set;
+	call->on_failed = on_failed;
+	set->waiting = true;
+	agent_call_start(call);
+}
+
+/* One after the other, so that a request has no more than one job under way, and the first that fails ends it. */
+static void look_on(AgentSet *set)
+{
+	/* One that is found at once comes back here: the loop goes on then, without going deeper. */
+	if (set->looking)
+		return;
+	set->looking = true;
+	while (set->request && !set->waiting && set->n_found < set->n)
+		look_for_next(set);
+	set->looking = false;
+	if (set->waiting)
+		return;
+	if (set->request)
+		set->on_found(
+			set->control, set->request, set->params, true, TAKE_PTR(set->seqs), set->n);
+	set_free(set);
 }
 
 /* False: answered. */
@@ -118,14 +138,8 @@ void agent_set_find(Control *control, Request *req, json_object *params, AgentSe
 	set->control = control;
 	set->request = req;
 	set->params = json_object_get(params);
+	set->ids = ids;
+	set->n = n;
 	set->on_found = on_found;
-	/* One more, so that none of them finishes the set while others are still to be begun. */
-	set->n_missing = n + 1;
-	for (size_t i = 0; i < n; i++) {
-		size_t len;
-
-		look_for(set, id_at(ids, i, &len), i);
-	}
-	set->n_missing--;
-	finish(set);
+	look_on(set);
 }

@@ -330,6 +330,27 @@ class Prefixes(ControlCase):
             self.client.fail("agent.get", "not_found", agent_id=wrong)
 
 
+class UnknownAgents(ControlCase):
+    def test_the_first_that_fails_ends_it(self):
+        agent = self.client.spawn(options=QUICK)
+        for method in ("events.read", "events.subscribe"):
+            data = self.client.fail(method, "not_found", agents=[agent, NOBODY, "z"])
+            self.assertEqual(data["agent_id"], NOBODY)
+
+    @unittest.skipUnless(SCALE == 1, "sanitizers have memory of their own")
+    def test_many_of_clients_that_go(self):
+        """What is looked up for them does not pile up, nor outlive them."""
+        request = make_request("events.read", {"agents": [str(uuid.uuid4()) for _ in range(10000)]}, 1)
+        data = (dumps(request) + "\n").encode() * 8
+        for _ in range(10):
+            client = self.connect()
+            client.sock.sendall(data)
+            client.close()
+        self.wait_alone()
+        self.client.call("events.read", limit=1)
+        self.assertLess(harness.rss_highest_kib(self.daemon.pid), RSS_LIMIT_KIB)
+
+
 class FullQueue(ControlCase):
     args = ("--max-queued=1", "--max-running=1")
 

@@ -228,12 +228,20 @@ def wait_no_orphans(timeout=None):
             os.close(fd)
 
 
-def rss_anon_kib(pid):
+def status_kib(pid, name):
     with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as f:
         for line in f:
-            if line.startswith("RssAnon:"):
+            if line.startswith(name + ":"):
                 return int(line.split()[1])
-    raise AssertionError("no RssAnon")
+    raise AssertionError(f"no {name}")
+
+
+def rss_anon_kib(pid):
+    return status_kib(pid, "RssAnon")
+
+
+def rss_highest_kib(pid):
+    return status_kib(pid, "VmHWM")
 
 
 class Daemon:
