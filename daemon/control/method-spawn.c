@@ -14,15 +14,18 @@ typedef struct Spawn {
 	ReaderJob job;
 	Control *control;
 	Request *request;
-	json_object *params; /* one reference; NULL once it is submitted */
+	json_object
+		*params; /* one reference; the job's while it looks up; NULL once it is submitted */
 	bool follow;
 	bool full;    /* there is no room for one more */
-	Agent *agent; /* what was reserved, or (held) what is compared with */
+	Agent *agent; /* what was reserved */
 	Uuid id;
 	LogView view;
 	/* What the reader found about an id that was given. */
-	Buf spec;
 	uint64_t seq; /* 0: there is no such agent */
+	bool found;   /* `spec` is what it was spawned with */
+	bool same;    /* and it says the same */
+	Buf spec;
 } Spawn;
 
 static void spawn_free(Spawn *s)
@@ -226,14 +229,14 @@ static void submit(Spawn *s)
 
 /* ---- An id that was given ---- */
 
-/* What a spawn says, without what the log adds to it. */
-static bool same_spawn(json_object *params, const Buf *spec)
+/* What a spawn says, without what the log adds to it. `params` loses what it adds itself. */
+static bool same_spawn(json_object *params, const char *spec, size_t len)
 {
 	static const char *const added[] = { "seq", "time", "type", "uid", "agent_id" };
 	_cleanup_json_ json_object *logged = NULL;
 	JsonxError why;
 
-	if (jsonx_parse(spec->data, spec->len, &logged, &why) < 0)
+	if (jsonx_parse(spec, len, &logged, &why) < 0)
 		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(added); i++)
 		json_object_object_del(logged, added[i]);
@@ -242,12 +245,12 @@ static bool same_spawn(json_object *params, const Buf *spec)
 	return jsonx_equal(params, logged);
 }
 
-static void compare(Spawn *s)
+static void answer_again(Spawn *s, bool same)
 {
 	_cleanup_rpc_error_ RpcError error = { 0 };
 	char id[UUID_TEXT_LEN + 1];
 
-	if (same_spawn(s->params, &s->spec)) {
+	if (same) {
 		succeed(s, s->seq, false);
 		return;
 	}
@@ -265,15 +268,23 @@ static int on_row(const CatalogRow *row, void *userdata)
 	return buf_append(&s->spec, row->spec, row->spec_len);
 }
 
+/* Of params, main drops no more than a reference meanwhile, the line's; here none is taken and none is dropped. */
 static bool look_up_run(ReaderJob *job, Reader *reader)
 {
 	Spawn *s = container_of(job, Spawn, job);
 
+	if (s->found) {
+		s->same = same_spawn(s->params, s->spec.data, s->spec.len);
+		buf_done(&s->spec);
+		return false;
+	}
 	if (s->seq > 0)
 		job->error = spec_read(reader, &s->view, s->seq, &s->spec);
 	else
 		job->error = catalog_get_by_id(reader_catalog(reader), &s->id, on_row, s);
-	return false;
+	/* To compare some MiB takes its time: the others come in between. */
+	s->found = job->error == 0;
+	return s->found;
 }
 
 static void look_up_done(ReaderJob *job)
@@ -282,6 +293,7 @@ static void look_up_done(ReaderJob *job)
 	Agent *reserved = s->agent;
 
 	log_view_release(&s->view);
+	request_set_heavy(s->request, false);
 	if (job->error == -ENOENT && reserved) {
 		submit(s);
 		return;
@@ -293,12 +305,13 @@ static void look_up_done(ReaderJob *job)
 	else if (job->error < 0)
 		fail_internal(s, job->error);
 	else
-		compare(s);
+		answer_again(s, s->same);
 }
 
 /* On the reader: in the catalog (the id is reserved meanwhile, if there is room), or the spec of one that is in memory. */
 static void look_up(Spawn *s)
 {
+	request_set_heavy(s->request, true);
 	s->job.error = 0;
 	s->view = eventlog_view(s->control->log);
 	s->job.run = look_up_run;
@@ -309,9 +322,10 @@ static void look_up(Spawn *s)
 static void on_other_known(AgentWaiter *w, Agent *a, AgentChange change);
 
 /* There is one of that id in memory. */
+/* There is one of that id in memory. */
 static void meet(Spawn *s, Agent *a)
 {
-	int r;
+	size_t prompt_bytes = 0;
 
 	if (a->spawning) {
 		s->waiter.changes = 1U << AGENT_ACCEPTED | 1U << AGENT_REJECTED;
@@ -320,15 +334,13 @@ static void meet(Spawn *s, Agent *a)
 		return;
 	}
 	s->seq = a->seq;
-	if (!a->spec) {
-		look_up(s);
-		return;
-	}
-	r = buf_append(&s->spec, a->spec, a->spec_len);
-	if (r < 0)
-		fail_internal(s, r);
+	(void)jsonx_get_string(s->params, "prompt", &prompt_bytes);
+	if (prompt_bytes != a->prompt_bytes)
+		answer_again(s, false);
+	else if (a->spec)
+		answer_again(s, same_spawn(s->params, a->spec, a->spec_len));
 	else
-		compare(s);
+		look_up(s);
 }
 
 static void reserve(Spawn *s)

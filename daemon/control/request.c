@@ -436,6 +436,21 @@ MethodId request_method(const Request *req)
 	return req->method;
 }
 
+void request_set_heavy(Request *req, bool heavy)
+{
+	Conn *c = req->to.conn;
+
+	if (heavy) {
+		req->weight += HEAVY_WEIGHT;
+		if (c)
+			conn_pending_add(c, HEAVY_WEIGHT);
+	} else {
+		req->weight -= HEAVY_WEIGHT;
+		if (c)
+			conn_pending_drop(c, HEAVY_WEIGHT);
+	}
+}
+
 static void rpc_batch_conn_closed(RpcBatch *b)
 {
 	list_remove(&b->node);

@@ -37,6 +37,10 @@ Conn *request_conn(const Request *req);
 const Peer *request_peer(const Request *req);
 MethodId request_method(const Request *req);
 
+/* What it needs next costs the reader much: few such requests are under way for one connection. To be said once, and taken back
+ * (false) if it is not so until the answer. */
+void request_set_heavy(Request *req, bool heavy);
+
 /* Answers with `result`, JSON text of `len` bytes, lent. */
 void request_result(Request *req, const char *result, size_t len);
 /* Answers with the error, which is lent. */

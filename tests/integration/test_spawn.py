@@ -163,6 +163,27 @@ class Idempotent(DaemonCase):
                 self.client.fail("agent.spawn", "already_exists", **spawn)
             self.client.wait(agent)
 
+    def check_again(self, agent, seq, prompt):
+        spawn = {"agent_id": agent, "options": QUICK}
+        again = self.client.call("agent.spawn", prompt=prompt, **spawn)
+        self.assertEqual((again["created"], again["seq"]), (False, seq))
+        for other in (prompt[:-1] + "P", prompt[:-1], "p"):
+            self.client.fail("agent.spawn", "already_exists", prompt=other, **spawn)
+        requests = [make_request("agent.spawn", {"prompt": "x", "agent_id": agent}, i) for i in range(10)]
+        self.client.send(requests)
+        for reply in self.client.read_message():
+            check_error(reply, "already_exists")
+
+    def test_large_ones(self):
+        agent = str(uuid.uuid4())
+        prompt = "p" * 3900000
+        seq = self.client.call("agent.spawn", prompt=prompt, agent_id=agent, options=QUICK)["seq"]
+        self.check_again(agent, seq, prompt)
+        self.client.wait(agent)
+        self.daemon.restart()
+        self.client = self.daemon.client()
+        self.check_again(agent, seq, prompt)
+
     def test_raced_by_many_connections(self):
         clients = [self.connect() for _ in range(8)]
         for _ in range(20):

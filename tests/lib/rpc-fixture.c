@@ -37,6 +37,8 @@ static void method_wait(Request *req, json_object *params, void *userdata)
 		strncat(rf.started, agent, sizeof(rf.started) - strlen(rf.started) - 1);
 	ck_assert_uint_lt(rf.n_waiting, MAX_WAITING);
 	rf.waiting[rf.n_waiting++] = req;
+	if (rf.heavy_waits)
+		request_set_heavy(req, true);
 }
 
 void on_replied(Conn *c, void *userdata)

@@ -13,6 +13,7 @@ typedef struct RpcFixture {
 	int client;                    /* the client's end; -1: closed by the test */
 	Request *waiting[MAX_WAITING]; /* of agent.get, agent.wait and events.read, as they came */
 	unsigned n_waiting, n_replied;
+	bool heavy_waits;  /* they are made heavy */
 	char started[256]; /* the agents that were waited for, one behind the other */
 } RpcFixture;
 

@@ -284,6 +284,35 @@ START_TEST(many_wait_for_the_place)
 }
 END_TEST
 
+/* What is heavy for a while is so for that while. */
+START_TEST(heavy_for_a_while)
+{
+	char calls[20 * sizeof(WAIT("1", "a") "\n")] = "";
+
+	rf.heavy_waits = true;
+	for (int i = 0; i < 20; i++)
+		strcat(calls, WAIT("1", "a") "\n");
+	tell(calls);
+	ck_assert_uint_eq(rf.n_waiting, 8);
+	request_set_heavy(rf.waiting[0], false);
+	turn();
+	ck_assert_uint_eq(rf.n_waiting, 9);
+	rf.heavy_waits = false;
+	answer(1, "1");
+	ck_assert_uint_eq(rf.n_waiting, 20);
+	ck_assert_int_eq(close(rf.client), 0);
+	rf.client = -1;
+	turn();
+	request_set_heavy(rf.waiting[2], false);
+	request_set_heavy(rf.waiting[0], true);
+	for (unsigned i = 0; i < rf.n_waiting; i++)
+		if (i != 1)
+			request_result(rf.waiting[i], "1", 1);
+	turn();
+	ck_assert_uint_eq(conn_server_count(rf.server), 0);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("request");
@@ -304,6 +333,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, one_place_a_connection);
 	tcase_add_test(tc, waits_for_the_place);
 	tcase_add_loop_test(tc, many_wait_for_the_place, 0, 2);
+	tcase_add_test(tc, heavy_for_a_while);
 	suite_add_tcase(s, tc);
 	return s;
 }
