@@ -20,6 +20,13 @@ typedef struct Entry {
 	size_t offset, len;
 } Entry;
 
+/* One that is in memory, as it was when main looked. */
+typedef struct Found {
+	Agent *agent; /* held */
+	CatalogRow row;
+	int32_t pid;
+} Found;
+
 typedef struct ListJob {
 	ReaderJob job;
 	Request *request;
@@ -28,19 +35,25 @@ typedef struct ListJob {
 	CatalogQuery query; /* what is left of it; states: only final ones, once memory was asked */
 	CatalogLabel *labels;
 	uint32_t limit;
+	Found *found;            /* newest first; room for limit + 1 */
+	size_t n_found, n_shown; /* of them have an entry */
 	Buf text;
-	Entry *entries;  /* newest first; room for twice limit + 1 */
-	size_t n_memory; /* of them from memory */
+	Entry *entries; /* newest first, those from memory before the others; room for twice limit + 1 */
 	size_t n;
+	Buf result;
 } ListJob;
 
 static void job_free(ListJob *j)
 {
+	for (size_t i = 0; i < j->n_found; i++)
+		j->found[i].agent->holds--;
+	free(j->found);
 	filter_free(j->filter);
 	json_object_put(j->params);
 	free(j->labels);
 	free(j->entries);
 	buf_done(&j->text);
+	buf_done(&j->result);
 	free(j);
 }
 
@@ -71,8 +84,9 @@ static int read_query(ListJob *j)
 	q->backend = jsonx_get_string(j->params, "backend", NULL);
 	q->group = jsonx_get_string(j->params, "group", NULL);
 	j->entries = malloc(2 * ((size_t)j->limit + 1) * sizeof(*j->entries));
+	j->found = malloc(((size_t)j->limit + 1) * sizeof(*j->found));
 	j->labels = calloc(j->filter->n_labels + 1, sizeof(*j->labels));
-	if (!j->entries || !j->labels)
+	if (!j->entries || !j->found || !j->labels)
 		return -ENOMEM;
 	for (size_t i = 0; i < j->filter->n_labels; i++)
 		j->labels[i] = (CatalogLabel){
@@ -122,29 +136,30 @@ static bool matches(const ListJob *j, const Agent *a)
 	return filter_wants_agent(j->filter, a);
 }
 
-static int list_memory(ListJob *j, const Registry *registry)
+/* What was asked of a held agent does not change, and its ending is set once: the reader may look at the row. */
+static Found hold(Agent *a)
+{
+	CatalogRow row = agent_row(a);
+
+	if (!row.spec) {
+		row.spec = a->list_spec;
+		row.spec_len = a->list_spec_len;
+	}
+	a->holds++;
+	return (Found){ .agent = a, .row = row, .pid = a->pid };
+}
+
+static void find_in_memory(ListJob *j, const Registry *registry)
 {
 	for (const ListNode *node = registry->by_seq.prev; node != &registry->by_seq;
 		node = node->prev) {
-		const Agent *a = container_of(node, Agent, by_seq);
-		CatalogRow row;
-		int r;
+		Agent *a = container_of(node, Agent, by_seq);
 
-		if (j->n > j->limit)
-			break;
-		if (!matches(j, a))
-			continue;
-		row = agent_row(a);
-		if (!row.spec) {
-			row.spec = a->list_spec;
-			row.spec_len = a->list_spec_len;
-		}
-		r = add_entry(j, &row, a->pid);
-		if (r < 0)
-			return r;
+		if (j->n_found > j->limit)
+			return;
+		if (matches(j, a))
+			j->found[j->n_found++] = hold(a);
 	}
-	j->n_memory = j->n;
-	return 0;
 }
 
 /* ---- The catalog ---- */
@@ -153,7 +168,7 @@ static int on_row(const CatalogRow *row, void *userdata)
 {
 	ListJob *j = userdata;
 
-	for (size_t i = 0; i < j->n_memory; i++)
+	for (size_t i = 0; i < j->n_found; i++)
 		if (j->entries[i].seq == row->seq)
 			return 0;
 	return add_entry(j, row, 0);
@@ -166,19 +181,53 @@ static int newest_first(const void *a, const void *b)
 	return x->seq > y->seq ? -1 : x->seq < y->seq;
 }
 
+/* 1: there may be more. */
+static int step(ListJob *j, Reader *reader)
+{
+	const Found *found;
+	int r;
+
+	if (j->n_shown == j->n_found) {
+		if (j->query.states == 0)
+			return 0;
+		return catalog_list_stretch(reader_catalog(reader), &j->query, on_row, j);
+	}
+	found = &j->found[j->n_shown++];
+	r = add_entry(j, &found->row, found->pid);
+	return r < 0 ? r : 1;
+}
+
+static int write_result(ListJob *j)
+{
+	size_t n = j->n < j->limit ? j->n : j->limit;
+	JsonWriter w;
+
+	qsort(j->entries, j->n, sizeof(*j->entries), newest_first);
+	jw_init(&w, &j->result);
+	jw_object_begin(&w);
+	jw_key(&w, "agents");
+	jw_array_begin(&w);
+	for (size_t i = 0; i < n; i++)
+		jw_raw(&w, j->text.data + j->entries[i].offset, j->entries[i].len);
+	jw_array_end(&w);
+	if (j->n > n && n > 0)
+		jw_key_uint(&w, "next", j->entries[n - 1].seq);
+	jw_object_end(&w);
+	return jw_finish(&w);
+}
+
 static bool list_run(ReaderJob *job, Reader *reader)
 {
 	ListJob *j = container_of(job, ListJob, job);
 	uint64_t until_us = clock_monotonic_us() + SLICE_US;
-	int more = j->query.states != 0;
+	int more = 1;
 
 	while (more > 0) {
-		more = catalog_list_stretch(reader_catalog(reader), &j->query, on_row, j);
+		more = step(j, reader);
 		if (more > 0 && clock_monotonic_us() >= until_us)
 			return true;
 	}
-	job->error = more;
-	qsort(j->entries, j->n, sizeof(*j->entries), newest_first);
+	job->error = more < 0 ? more : write_result(j);
 	return false;
 }
 
@@ -194,30 +243,11 @@ static void prepare_job(ListJob *j)
 		j->job.kind = READER_JOB_LONG;
 }
 
-static int write_result(const ListJob *j, Buf *result)
-{
-	size_t n = j->n < j->limit ? j->n : j->limit;
-	JsonWriter w;
-
-	jw_init(&w, result);
-	jw_object_begin(&w);
-	jw_key(&w, "agents");
-	jw_array_begin(&w);
-	for (size_t i = 0; i < n; i++)
-		jw_raw(&w, j->text.data + j->entries[i].offset, j->entries[i].len);
-	jw_array_end(&w);
-	if (j->n > n && n > 0)
-		jw_key_uint(&w, "next", j->entries[n - 1].seq);
-	jw_object_end(&w);
-	return jw_finish(&w);
-}
-
 static void list_done(ReaderJob *job)
 {
 	ListJob *j = container_of(job, ListJob, job);
-	_cleanup_buf_ Buf result = { 0 };
 
-	control_reply(j->request, &result, job->error < 0 ? job->error : write_result(j, &result));
+	control_reply(j->request, &j->result, job->error);
 	job_free(j);
 }
 
@@ -235,8 +265,6 @@ void method_agent_list(Request *req, json_object *params, void *userdata)
 		r = filter_new(params, &j->filter);
 		if (r == 0)
 			r = read_query(j);
-		if (r == 0)
-			r = list_memory(j, orchestrator_registry(c->orchestrator));
 	}
 	if (r < 0) {
 		request_fail(req, r);
@@ -244,6 +272,7 @@ void method_agent_list(Request *req, json_object *params, void *userdata)
 			job_free(j);
 		return;
 	}
+	find_in_memory(j, orchestrator_registry(c->orchestrator));
 	prepare_job(j);
 	control_post(c, req, &j->job);
 }
