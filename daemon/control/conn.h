@@ -89,7 +89,7 @@ void conn_kick(Conn *c);
 int conn_put_rest(Conn *c, const char *rest, size_t len) _must_check_;
 
 /* Requests that are not answered yet: what keeps a half-closed connection open. When they weigh
- * too much (CONN_MAX_PENDING, 1 for a small one), or too many bytes of replies wait
+ * too much (CONN_MAX_PENDING, 1 for a small one, and 1 for each KiB of it), or too many bytes of replies wait
  * (CONN_MAX_OUT_BYTES), it is not read from until that is over. What was begun by then may still
  * fill the buffer; above CONN_HARD_OUT_BYTES it is closed. */
 #define CONN_MAX_PENDING    16384U

@@ -15,9 +15,14 @@
 #define BATCH_SMALL_BYTES (64U * 1024)
 
 /* How many that may have results of some MiB, or cost the reader long walks, may be under way for
- * one connection; and how much of a long id counts as a request more. */
-#define HEAVY_WEIGHT    (CONN_MAX_PENDING / 8)
-#define ID_WEIGHT_BYTES 256
+ * one connection; and how much of a long id, or of a line, counts as a request more: what was asked
+ * may have to be kept for as long as it is not answered. */
+#define HEAVY_WEIGHT      (CONN_MAX_PENDING / 8)
+#define ID_WEIGHT_BYTES   256
+#define LINE_WEIGHT_BYTES 1024
+
+/* A batch's line weighs no more: there must be room to begin what is in it. */
+#define BATCH_MAX_WEIGHT (CONN_MAX_PENDING - HEAVY_WEIGHT)
 
 struct Request {
 	ListNode node; /* of its connection's; once answered, of those that its batch holds back */
@@ -44,6 +49,7 @@ struct RpcBatch {
 	ListNode held; /* requests whose on_replied waits */
 	Conn *conn;
 	Buf text;
+	uint32_t weight;
 	uint32_t refs; /* requests that point here, and whoever begins them */
 	uint32_t owed; /* answers that have to come before it is put out, likewise */
 	bool failed;   /* out of memory: there is a hole in it */
@@ -80,9 +86,9 @@ static ConnRequests *conn_requests(Conn *c)
 	return all;
 }
 
-static uint32_t weight_of(MethodId method, uint32_t id_len)
+static uint32_t weight_of(MethodId method, uint32_t id_len, size_t line_bytes)
 {
-	uint32_t weight = 1 + id_len / ID_WEIGHT_BYTES;
+	uint32_t weight = 1 + id_len / ID_WEIGHT_BYTES + (uint32_t)(line_bytes / LINE_WEIGHT_BYTES);
 
 	if (method == METHOD_AGENT_GET || method == METHOD_AGENT_LIST ||
 		method == METHOD_AGENT_OUTPUT || method == METHOD_EVENTS_READ ||
@@ -91,8 +97,9 @@ static uint32_t weight_of(MethodId method, uint32_t id_len)
 	return weight;
 }
 
-int rpc_batch_new(Conn *c, json_object *members, RpcBatch **ret)
+int rpc_batch_new(Conn *c, json_object *members, size_t line_bytes, RpcBatch **ret)
 {
+	size_t weight = line_bytes / LINE_WEIGHT_BYTES;
 	ConnRequests *all = conn_requests(c);
 	size_t n = json_object_array_length(members);
 	RpcBatch *b = calloc(1, sizeof(*b) + n * sizeof(b->slots[0]));
@@ -107,6 +114,8 @@ int rpc_batch_new(Conn *c, json_object *members, RpcBatch **ret)
 	b->members = json_object_get(members);
 	b->n = (uint32_t)n;
 	b->refs = b->owed = 1;
+	b->weight = weight < BATCH_MAX_WEIGHT ? (uint32_t)weight : BATCH_MAX_WEIGHT;
+	conn_pending_add(c, b->weight);
 	*ret = b;
 	return 0;
 }
@@ -115,6 +124,8 @@ static void rpc_batch_unref(RpcBatch *b)
 {
 	if (--b->refs > 0)
 		return;
+	if (b->conn)
+		conn_pending_drop(b->conn, b->weight);
 	list_remove(&b->node);
 	buf_done(&b->text);
 	free(b);
@@ -206,7 +217,7 @@ RpcBatch *rpc_batch_unfinished(Conn *c)
 	return found && found->members ? found : NULL;
 }
 
-int request_new(const ReplyTo *to, MethodId method, Request **ret)
+int request_new(const ReplyTo *to, MethodId method, size_t line_bytes, Request **ret)
 {
 	ConnRequests *all = conn_requests(to->conn);
 	Request *req = malloc(sizeof(*req) + to->id_len);
@@ -227,7 +238,7 @@ int request_new(const ReplyTo *to, MethodId method, Request **ret)
 	req->on_place_free_data = NULL;
 	req->peer = *conn_peer(to->conn);
 	req->method = method;
-	req->weight = weight_of(method, to->id_len);
+	req->weight = weight_of(method, to->id_len, line_bytes);
 	list_append(&all->requests, &req->node);
 	conn_pending_add(to->conn, req->weight);
 	if (to->batch) {

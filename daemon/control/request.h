@@ -22,14 +22,14 @@ typedef struct ReplyTo {
 #define REPLY_NULL_ID     "null"
 #define REPLY_NULL_ID_LEN 4
 
-/* Copies the id. -ENOMEM. */
-int request_new(const ReplyTo *to, MethodId method, Request **ret) _must_check_;
+/* Copies the id. `line_bytes`: of the line that it stands alone in; 0 in a batch. -ENOMEM. */
+int request_new(const ReplyTo *to, MethodId method, size_t line_bytes, Request **ret) _must_check_;
 /* An error where there is no Request. */
 void reply_error(const ReplyTo *to, const RpcError *error);
 
 /* The answers to these requests, which are referenced for as long as not all are begun. They are
  * put out when those that are owed have come, but not before all were begun. -ENOMEM. */
-int rpc_batch_new(Conn *c, json_object *members, RpcBatch **ret) _must_check_;
+int rpc_batch_new(Conn *c, json_object *members, size_t line_bytes, RpcBatch **ret) _must_check_;
 /* The next to be begun, lent (NULL is JSON's null). False: all are, and the batch is not the
  * caller's any more. */
 bool rpc_batch_next(RpcBatch *b, json_object **ret, uint32_t *ret_index);

@@ -27,6 +27,7 @@ struct Rpc {
 /* A request that is looked at. */
 typedef struct Call {
 	ReplyTo to;
+	size_t line_bytes; /* 0: it is one of a batch */
 	const char *method;
 	size_t method_len;
 	json_object *params; /* NULL: none, or null */
@@ -148,7 +149,7 @@ static int begin_call(Rpc *r, const Call *call, json_object *params, RpcError *e
 	error = check_params(id, params, e);
 	if (error < 0)
 		return error;
-	error = request_new(&call->to, id, &req);
+	error = request_new(&call->to, id, call->line_bytes, &req);
 	if (error < 0) {
 		internal_error(e, error);
 		return error;
@@ -160,7 +161,8 @@ static int begin_call(Rpc *r, const Call *call, json_object *params, RpcError *e
 	return 0;
 }
 
-static void handle_request(Rpc *r, Conn *c, RpcBatch *batch, uint32_t index, json_object *o)
+static void handle_request(
+	Rpc *r, Conn *c, RpcBatch *batch, uint32_t index, size_t line_bytes, json_object *o)
 {
 	_cleanup_rpc_error_ RpcError e = { 0 };
 	_cleanup_json_ json_object *empty = NULL;
@@ -168,7 +170,8 @@ static void handle_request(Rpc *r, Conn *c, RpcBatch *batch, uint32_t index, jso
 			      .batch = batch,
 			      .index = index,
 			      .id = REPLY_NULL_ID,
-			      .id_len = REPLY_NULL_ID_LEN } };
+			      .id_len = REPLY_NULL_ID_LEN },
+		.line_bytes = line_bytes };
 	int error = read_call(r, o, &call, &e);
 
 	if (error == 0 && !call.has_params) {
@@ -198,7 +201,7 @@ static bool begin_members(Rpc *r, Conn *c, RpcBatch *batch)
 	while (!conn_is_full(c)) {
 		if (!rpc_batch_next(batch, &member, &index))
 			return true;
-		handle_request(r, c, batch, index, member);
+		handle_request(r, c, batch, index, 0, member);
 	}
 	return false;
 }
@@ -208,7 +211,7 @@ static bool on_more(Conn *c, void *userdata)
 	return begin_members(userdata, c, rpc_batch_unfinished(c));
 }
 
-static void handle_batch(Rpc *r, Conn *c, json_object *members)
+static void handle_batch(Rpc *r, Conn *c, json_object *members, size_t line_bytes)
 {
 	_cleanup_rpc_error_ RpcError e = { 0 };
 	size_t n = json_object_array_length(members);
@@ -227,7 +230,7 @@ static void handle_batch(Rpc *r, Conn *c, json_object *members)
 		reply_to_line(c, &e);
 		return;
 	}
-	error = rpc_batch_new(c, members, &batch);
+	error = rpc_batch_new(c, members, line_bytes, &batch);
 	if (error < 0) {
 		internal_error(&e, error);
 		reply_to_line(c, &e);
@@ -257,9 +260,9 @@ static void on_line(Conn *c, const char *line, size_t len, void *userdata)
 		return;
 	error = jsonx_parse(line, len, &o, &why);
 	if (error == 0 && json_object_is_type(o, json_type_array)) {
-		handle_batch(r, c, o);
+		handle_batch(r, c, o, len);
 	} else if (error == 0) {
-		handle_request(r, c, NULL, 0, o);
+		handle_request(r, c, NULL, 0, len, o);
 	} else {
 		if (error == -EBADMSG)
 			(void)rpc_error_set(&e, RPC_PARSE_ERROR,

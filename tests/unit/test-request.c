@@ -313,6 +313,52 @@ START_TEST(heavy_for_a_while)
 }
 END_TEST
 
+/* 64 KiB each, in white space. */
+static unsigned tell_large(const char *begin, const char *end)
+{
+	static char space[64U * 1024];
+	unsigned sent = 0;
+
+	memset(space, ' ', sizeof(space));
+	for (unsigned before = UINT32_MAX; before != rf.n_waiting; sent++) {
+		before = rf.n_waiting;
+		tell(begin);
+		tell_bytes(space, sizeof(space));
+		tell(end);
+	}
+	return sent;
+}
+
+/* What they say has to be kept, too. */
+START_TEST(large_ones_wait)
+{
+	unsigned sent;
+
+	sent = tell_large("", WAIT("1", "a") "\n");
+	ck_assert_uint_eq(rf.n_waiting, 16384 / 65 + 1);
+	ck_assert_uint_gt(sent, rf.n_waiting);
+	answer(0, "1");
+	ck_assert_uint_eq(rf.n_waiting, sent);
+	for (unsigned i = 1; i < rf.n_waiting; i++)
+		answer(i, "1");
+}
+END_TEST
+
+START_TEST(large_batches_wait)
+{
+	unsigned sent = tell_large("[", WAIT("1", "a") "," WAIT("2", "b") "]\n");
+
+	ck_assert_uint_eq(rf.n_waiting / 2, 16384 / 66);
+	ck_assert_uint_gt(sent * 2, rf.n_waiting);
+	answer(0, "1");
+	ck_assert_uint_lt(rf.n_waiting, 2 * sent);
+	answer(1, "1");
+	ck_assert_uint_eq(rf.n_waiting, 2 * sent);
+	for (unsigned i = 2; i < rf.n_waiting; i++)
+		answer(i, "1");
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("request");
@@ -334,6 +380,8 @@ Suite *test_suite(void)
 	tcase_add_test(tc, waits_for_the_place);
 	tcase_add_loop_test(tc, many_wait_for_the_place, 0, 2);
 	tcase_add_test(tc, heavy_for_a_while);
+	tcase_add_test(tc, large_ones_wait);
+	tcase_add_test(tc, large_batches_wait);
 	suite_add_tcase(s, tc);
 	return s;
 }
