@@ -28,6 +28,7 @@ typedef struct Sender {
 	Context *ctx;
 	const char *id;
 	json_object *result; /* of the last request; owned */
+	size_t n;            /* bytes that it brought */
 } Sender;
 
 static int write_params(const Sender *sender, const char *bytes, size_t n, bool eof, Buf *b)
@@ -65,6 +66,7 @@ static int send_piece(Sender *sender, const char *bytes, size_t n, bool eof)
 	uint64_t pause_ms = FIRST_PAUSE_MS;
 	int r;
 
+	sender->n = n;
 	r = write_params(sender, bytes, n, eof, &params);
 	while (r == 0) {
 		_cleanup_json_ json_object *error = NULL;
@@ -119,14 +121,21 @@ static int send_stdin(Sender *sender, bool eof)
 	}
 }
 
-/* Nothing, unless the program lags behind: then a note, which is no output of anything. */
-static void view(Output *o _unused_, json_object *result)
+static void view_nothing(Output *o _unused_, json_object *result _unused_)
 {
-	uint64_t queued = jsonx_get_uint(result, "queued_bytes", 0);
+}
 
-	if (queued > 0)
-		output_say("%" PRIu64 " byte%s not been read yet", queued,
-			queued == 1 ? " has" : "s have");
+/* A note, which is no output of anything. */
+static void view_unread(Output *o _unused_, json_object *result)
+{
+	output_say("%" PRIu64 " bytes have not been read yet",
+		jsonx_get_uint(result, "queued_bytes", 0));
+}
+
+/* What this call brought can hardly have been read yet. */
+static bool lags_behind(const Sender *sender)
+{
+	return jsonx_get_uint(sender->result, "queued_bytes", 0) > sender->n;
 }
 
 static int send_data(Sender *sender, const char *data, const OptionValue *v)
@@ -158,7 +167,8 @@ static int run(Context *ctx, const Args *args)
 		r = data && strcmp(data, "-") == 0 ? send_stdin(&sender, v[OPT_EOF].set)
 						   : send_data(&sender, data, v);
 	if (r == 0 && sender.result)
-		output_result(&ctx->out, view, sender.result);
+		output_result(&ctx->out, lags_behind(&sender) ? view_unread : view_nothing,
+			sender.result);
 	json_object_put(sender.result);
 	return r;
 }

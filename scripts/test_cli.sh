@@ -471,6 +471,7 @@ test_send() {
     id=$(detached --option stdin=open -- cat)
     run 'send a line' 0 send "$id" --line hello
     out_is ''
+    err_empty
     run 'send what looks like an option' 0 send "$id" --line -- --json
     printf 'from standard input\n' >"$dir/input"
     run_with "$dir/input" 'send standard input' 0 send "$id" - --eof
@@ -484,6 +485,7 @@ from standard input
     stuck=$(detached --option stdin=open -- tail -f /dev/null)
     head -c 100000 /dev/zero | tr '\0' x >"$dir/input"
     run 'send what is not read' 0 send "$stuck" "$(cat "$dir/input")"
+    run 'send more of it' 0 send "$stuck" more
     out_is ''
     err_has '^liongatectl: [0-9]+ bytes have not been read yet$'
     "$ctl" cancel "$stuck" >/dev/null
