@@ -160,7 +160,7 @@ await() {
 background() {
     local to=$1
     shift
-    env --default-signal=INT,QUIT "$ctl" "$@" </dev/null >"$to" 2>"$to.err" &
+    env --default-signal=INT,QUIT,HUP "$ctl" "$@" </dev/null >"$to" 2>"$to.err" &
 }
 
 detached() {
