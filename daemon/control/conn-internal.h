@@ -72,6 +72,8 @@ static inline size_t conn_out_waiting(const Conn *c)
 	return c->out.len - c->out_sent;
 }
 
+/* Those that have come, as far as the connection bears them. */
+void conn_hand_out_lines(Conn *c);
 /* Adds the read event or removes it, as things stand. */
 void conn_update_reading(Conn *c);
 /* Whoever has gone reads no reply: drops them, and the stream. */

@@ -324,6 +324,8 @@ void conn_server_finish(ConnServer *s)
 	uint64_t until_us = clock_monotonic_us() + CONN_FINISH_MS * USEC_PER_MSEC;
 
 	s->finishing = true;
+	list_foreach (node, &s->conns)
+		conn_hand_out_lines(container_of(node, Conn, node));
 	do
 		(void)conn_server_flush(s);
 	while (wait_for_readers(s) && clock_monotonic_us() < until_us);

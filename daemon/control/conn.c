@@ -63,7 +63,7 @@ void conn_server_set_max_request_bytes(ConnServer *s, uint64_t max_request_bytes
 		container_of(node, Conn, node)->in.max_line_bytes = max_request_bytes;
 }
 
-static void hand_out_lines(Conn *c)
+void conn_hand_out_lines(Conn *c)
 {
 	const ConnHooks *hooks = &c->server->hooks;
 
@@ -169,11 +169,11 @@ static void on_readable(evutil_socket_t fd, short what, void *userdata)
 		return;
 	}
 	/* Those that had to wait first. */
-	hand_out_lines(c);
+	conn_hand_out_lines(c);
 	if (c->state == CONN_OPEN && c->reading && !conn_is_full(c)) {
 		while (total < READ_BYTES_PER_TURN && read_once(c, &total) > 0)
 			;
-		hand_out_lines(c);
+		conn_hand_out_lines(c);
 	}
 	conn_update_reading(c);
 	conn_kick(c);
@@ -241,7 +241,8 @@ void *conn_data(const Conn *c)
 
 bool conn_is_full(const Conn *c)
 {
-	return c->pending >= CONN_MAX_PENDING || conn_out_waiting(c) >= CONN_MAX_OUT_BYTES;
+	return !c->server->finishing &&
+	       (c->pending >= CONN_MAX_PENDING || conn_out_waiting(c) >= CONN_MAX_OUT_BYTES);
 }
 
 void conn_set_unfinished(Conn *c)

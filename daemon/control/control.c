@@ -104,6 +104,7 @@ bool control_end_turn(Control *c)
 void control_finish(Control *c)
 {
 	c->finishing = true;
+	rpc_finish(c->rpc);
 	cancel_calls(c);
 	conn_server_finish(c->conns);
 }

@@ -20,6 +20,7 @@ struct Rpc {
 	RpcMethod methods[_METHOD_MAX];
 	void *userdata;
 	uint32_t max_batch;
+	bool finishing;
 	Buf id;       /* the JSON text of the id of the request that is looked at */
 	Buf discover; /* the document, once somebody has asked for it */
 };
@@ -149,6 +150,10 @@ static int begin_call(Rpc *r, const Call *call, json_object *params, RpcError *e
 	error = check_params(id, params, e);
 	if (error < 0)
 		return error;
+	if (r->finishing) {
+		(void)rpc_error_set(e, RPC_SHUTTING_DOWN, "the daemon is being stopped");
+		return -ECANCELED;
+	}
 	error = request_new(&call->to, id, call->line_bytes, &req);
 	if (error < 0) {
 		internal_error(e, error);
@@ -327,6 +332,11 @@ ConnHooks rpc_conn_hooks(Rpc *r)
 		.on_closed = on_closed,
 		.userdata = r,
 	};
+}
+
+void rpc_finish(Rpc *r)
+{
+	r->finishing = true;
 }
 
 void rpc_set_max_batch(Rpc *r, uint32_t max_batch)

@@ -28,6 +28,8 @@ int rpc_new(const RpcMethod *methods, void *userdata, uint32_t max_batch, Rpc **
 void rpc_free(Rpc *r);
 /* What a ConnServer is to be made with. */
 ConnHooks rpc_conn_hooks(Rpc *r);
+/* Whatever is begun from now on is answered with shutting_down. */
+void rpc_finish(Rpc *r);
 void rpc_set_max_batch(Rpc *r, uint32_t max_batch);
 
 /* NULL once the client has gone, or its connection is being closed: what it asked for is done

@@ -324,13 +324,16 @@ static int take_back(Subscription *s, ColdJob *j)
 	return r;
 }
 
+/* One that was dropped: the client has gone, or the daemon ends, and its connection is still owed answers. */
 static void cold_done(ReaderJob *job)
 {
 	ColdJob *j = container_of(job, ColdJob, job);
 	Subscription *s = j->subscription;
+	int r;
 
 	log_view_release(&j->view);
-	if (take_back(s, j) < 0)
+	r = take_back(s, j);
+	if (r < 0 && r != -ECANCELED)
 		conn_close(s->conn);
 	buf_done(&j->rest);
 	free(j);
@@ -414,7 +417,7 @@ static void seek_done(ReaderJob *job)
 	log_view_release(&j->view);
 	s->cursor = j->found;
 	s->told_seq = j->found - 1;
-	if (job->error < 0)
+	if (job->error < 0 && job->error != -ECANCELED)
 		conn_close(s->conn);
 	free(j);
 	subscription_came_back(s);

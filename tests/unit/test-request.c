@@ -133,6 +133,27 @@ START_TEST(batch_in_portions)
 }
 END_TEST
 
+/* When the daemon ends, what was not begun is answered as well, and what follows it. */
+START_TEST(batch_at_the_end)
+{
+	const char *got;
+	unsigned n = 0;
+
+	tell_heavy_batch();
+	tell(CALL("\"next\"", "daemon.status") "\n");
+	rpc_finish(rf.rpc);
+	for (unsigned i = 0; i < HEAVY_AT_ONCE; i++)
+		request_result(rf.waiting[i], "{}", 2);
+	conn_server_finish(rf.server);
+	got = hear();
+	ck_assert_ptr_nonnull(strstr(got, "[" REPLY("0", "{}") "," REPLY("1", "{}")));
+	for (const char *p = got; (p = strstr(p, "\"reason\":\"shutting_down\"")) != NULL; p++)
+		n++;
+	ck_assert_uint_eq(n, N_HEAVY - HEAVY_AT_ONCE + 1);
+	ck_assert_uint_eq(rf.n_waiting, HEAVY_AT_ONCE);
+}
+END_TEST
+
 START_TEST(client_gone_in_the_middle_of_a_batch)
 {
 	tell_heavy_batch();
@@ -372,6 +393,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, batch_holds_subscription_back);
 	tcase_add_test(tc, batch_of_large_replies);
 	tcase_add_test(tc, batch_in_portions);
+	tcase_add_test(tc, batch_at_the_end);
 	tcase_add_test(tc, client_gone_in_the_middle_of_a_batch);
 	tcase_add_test(tc, client_gone);
 	tcase_add_test(tc, told_that_the_client_has_gone);
