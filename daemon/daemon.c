@@ -464,12 +464,8 @@ static int start_agents(Daemon *d, Registry *registry, uint64_t applied, const C
 			.userdata = d,
 		},
 	};
-	int r = orchestrator_new(&start, &d->orchestrator);
 
-	/* They belong to the runners now. */
-	for (size_t i = 0; i < d->reaper.n_lines; i++)
-		d->reaper.line_fds[i] = -1;
-	return r;
+	return orchestrator_new(&start, &d->orchestrator);
 }
 
 static int start_control(Daemon *d)
@@ -607,17 +603,20 @@ static void wind_up(Daemon *d)
 	control_finish(d->control);
 }
 
-/* Last events that cannot be written are not waited for: the next start finds these agents and says `interrupted`. */
+/* Last events that cannot be written, or that a broken worker will never say, are not waited for: the next start finds
+ * these agents and says `interrupted`. */
 static void give_up_if_due(Daemon *d)
 {
 	int error = eventlog_error(d->log);
 
-	if (d->finished || !d->last_words_over || error == 0)
+	if (d->finished || !d->last_words_over || (error == 0 && !d->worker_broken))
 		return;
-	log_error("the log cannot be written (%s): the daemon ends without the last events of %llu "
-		  "agents",
-		strerror(-error), (unsigned long long)orchestrator_counts(d->orchestrator).running);
-	d->error = error;
+	log_error("%s%s: the daemon ends without the last events of %llu agents",
+		error < 0 ? "the log cannot be written: " : "a worker is broken",
+		error < 0 ? strerror(-error) : "",
+		(unsigned long long)orchestrator_counts(d->orchestrator).running);
+	if (error < 0)
+		d->error = error;
 	d->finished = true;
 }
 

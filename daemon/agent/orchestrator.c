@@ -116,7 +116,7 @@ static int start_runners(Orchestrator *o, const OrchestratorStart *start)
 			.index = o->n_runners,
 			.committer = eventlog_committer(o->log),
 			.main = start->main,
-			.reaper_fd = start->reaper_fds[o->n_runners],
+			.reaper_fd = TAKE_FD(start->reaper_fds[o->n_runners]),
 			.hooks = { .on_broken = on_broken, .userdata = o },
 		};
 		int r = runner_new(&runner, &o->runners[o->n_runners]);

@@ -21,14 +21,14 @@ typedef struct OrchestratorHooks {
 } OrchestratorHooks;
 
 typedef struct OrchestratorStart {
-	const Config *config;  /* lent for as long as it lives, or until orchestrator_configure() */
-	EventLog *log;         /* lent; started */
-	Reader *reader;        /* lent */
-	Mailbox *main;         /* lent */
-	Registry *registry;    /* moved: what recovery found */
-	uint64_t applied;      /* by the catalog */
-	CatalogStats totals;   /* of the catalog */
-	const int *reaper_fds; /* one for each worker; taken */
+	const Config *config; /* lent for as long as it lives, or until orchestrator_configure() */
+	EventLog *log;        /* lent; started */
+	Reader *reader;       /* lent */
+	Mailbox *main;        /* lent */
+	Registry *registry;   /* moved: what recovery found */
+	uint64_t applied;     /* by the catalog */
+	CatalogStats totals;  /* of the catalog */
+	int *reaper_fds;      /* one for each worker, who takes it and leaves -1 */
 	unsigned n_workers;
 	OrchestratorHooks hooks;
 } OrchestratorStart;
