@@ -364,7 +364,8 @@ static int apply_spawned(Recovery *r, json_object *event, uint64_t seq)
 	return a->spec ? 0 : -ENOMEM;
 }
 
-static int apply_ended(Recovery *r, Agent *a, const IndexRecord *record)
+/* Its last event knows better than the chunks that are left, where damage took some. */
+static int apply_ended(Recovery *r, Agent *a, const IndexRecord *record, json_object *event)
 {
 	AgentState to = AGENT_STATE_COMPLETED;
 	int error;
@@ -375,6 +376,8 @@ static int apply_ended(Recovery *r, Agent *a, const IndexRecord *record)
 	if (!agent_move(a, to))
 		return 0;
 	a->ended_us = r->time_us;
+	a->chunks = jsonx_get_uint(event, "chunks", a->chunks);
+	a->bytes = jsonx_get_uint(event, "bytes", a->bytes);
 	error = agent_set_ending(a, r->object, r->object_len);
 	if (error < 0)
 		return error;
@@ -422,7 +425,7 @@ static int apply_to_agent(
 		break;
 	case EVENT_TYPE_AGENT_COMPLETED:
 	case EVENT_TYPE_AGENT_ERROR:
-		return apply_ended(r, a, record);
+		return apply_ended(r, a, record, event);
 	default:
 		break;
 	}
