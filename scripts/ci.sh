@@ -44,15 +44,24 @@ step_gcc-release() { build_with gcc release; }
 step_clang-debug() { build_with clang debug; }
 step_clang-release() { build_with clang release; }
 
-# All tests of build directory $1, the client's included; what follows is led to meson by.
+# The tests of build directory $1; what follows is led to meson by.
 run_tests() {
-    local dir=$1 status=0 passed failed cli_passed cli_failed
+    local dir=$1
     shift
-    # Sanitizers are slow: the time limits of the tests, of Check and of meson all grow.
-    export LIONGATE_TEST_SCALE=5 CK_TIMEOUT_MULTIPLIER=5
-    "$@" meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier 5 --no-suite lint |
-        tee "$logs/meson" || status=1
-    "$@" scripts/test_cli.sh "$dir" | tee "$logs/cli" || status=1
+    # Sanitizers are slow: the time limits of the tests, of Check and of meson all grow. How much is done is for the
+    # plain tests; these look at how.
+    export LIONGATE_TEST_SCALE=5 CK_TIMEOUT_MULTIPLIER=5 LIONGATE_CRASH_ROUNDS=15 LIONGATE_LOAD_AGENTS=3000 \
+        LIONGATE_LOAD_BYTES=$((20 << 20)) LIONGATE_REAL_SOURCES=10
+    # Most of them wait most of the time.
+    "$@" meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier 5 --no-suite lint \
+        --num-processes $((cores * 2))
+}
+
+# The same, and the client as a person uses it. One thread has no races: this is not for tsan.
+run_tests_and_client() {
+    local dir=$1 status=0 passed failed cli_passed cli_failed
+    run_tests "$dir" | tee "$logs/meson" || status=1
+    scripts/test_cli.sh "$dir" | tee "$logs/cli" || status=1
     read -r passed failed < <(meson_results "$logs/meson")
     read -r cli_passed cli_failed < <(last_result "$logs/cli" || echo 0 1)
     echo "$((passed + cli_passed)) passed, $((failed + cli_failed)) failed"
@@ -65,7 +74,7 @@ step_asan() {
         -Db_sanitize=address,undefined || return 1
     # Each daemon ends in order, so that the leak checker has its say.
     LIONGATE_TEST_CLEAN=1 ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:detect_leaks=1 \
-        UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 run_tests "$dir"
+        UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 run_tests_and_client "$dir"
 }
 
 step_tsan() {
