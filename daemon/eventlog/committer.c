@@ -228,8 +228,10 @@ static int rotate(Committer *c)
 			r = -errno;
 		c->seal_failed = r < 0;
 	}
-	if (r < 0)
+	if (r < 0) {
+		reserve_again(c);
 		return r;
+	}
 	segment_unref(old);
 	c->segment = TAKE_PTR(next);
 	c->bytes = 0;
