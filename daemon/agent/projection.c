@@ -407,9 +407,9 @@ static int prune_rows(PruneJob *j, Catalog *catalog)
 	uint64_t deleted = 0;
 	int r = catalog_stats(catalog, NULL, &before);
 
-	if (r == 0)
+	if (r >= 0)
 		r = catalog_prune(catalog, j->oldest_seq, &deleted);
-	if (r == 0)
+	if (r >= 0)
 		r = catalog_stats(catalog, NULL, &after);
 	if (r < 0)
 		return r;

@@ -253,7 +253,7 @@ static int make_live(const CatalogRow *row, Agent **ret)
 		json_object_put(spec);
 		spec = NULL;
 	}
-	if (r == 0)
+	if (r >= 0)
 		r = agent_new(&row->agent_id, spec, row->uid, &a);
 	if (r < 0 && r != -ENOMEM) {
 		log_error("the catalog's row %" PRIu64 " makes no sense: its agent is ended",

@@ -232,7 +232,7 @@ static int is_line_of(Walk *w, uint64_t n, uint64_t start, const IndexRecord *re
 	IndexRecord made;
 	int r = read_data(w, start, record->end - start);
 
-	if (r == 0)
+	if (r >= 0)
 		r = segment_index_line(w->data.data, w->data.len, w->segment->base + n - 1,
 			w->recovery->resolve, w->recovery->userdata, &made);
 	if (r < 0)
@@ -608,7 +608,7 @@ int segment_announces(int log_dirfd, uint64_t base, uint64_t from, uint64_t to)
 	ssize_t n;
 	int r = segment_open_readonly(log_dirfd, base, &s);
 
-	if (r == 0)
+	if (r >= 0)
 		r = buf_reserve(&b, MAX_ANNOUNCEMENT);
 	if (r < 0)
 		return r;
