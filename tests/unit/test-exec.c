@@ -18,7 +18,7 @@
 #include "tests/lib/check-main.h"
 #include "tests/lib/temp-dir.h"
 
-#define LONG_MS  20000U
+#define LONG_MS  50000U
 #define GRACE_MS 3000U
 
 /* All that a run has said. Guarded by `lock`. */

@@ -22,7 +22,7 @@
 #define AGENT_A "aaaaaaaa-0000-4000-8000-000000000001"
 #define AGENT_B "bbbbbbbb-0000-4000-8000-000000000002"
 #define AGENT_C "cccccccc-0000-4000-8000-000000000003"
-#define LONG_MS 20000U
+#define LONG_MS 50000U
 
 typedef struct Job {
 	ReaperJob *handle;
