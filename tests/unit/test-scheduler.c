@@ -571,7 +571,6 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_leave_queue);
 	tcase_add_test(tc, test_leave_spawning);
 	tcase_add_test(tc, test_unused_groups_go);
-	tcase_add_test(tc, test_many_groups);
 	tcase_add_test(tc, test_configure);
 	tcase_add_loop_test(tc, test_room, 0, 3);
 	tcase_add_test(tc, test_room_of_groups);
@@ -579,8 +578,15 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_joined_needs_no_memory);
 	tcase_add_test(tc, test_all_groups_free_at_once);
 	tcase_add_test(tc, test_join_without_memory);
-	tcase_add_test(tc, test_hundred_thousand);
 	tcase_add_test(tc, test_random_steps);
+	suite_add_tcase(s, tc);
+
+	tc = tcase_create("mass");
+	tcase_set_tags(tc, "mass");
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, test_many_groups);
+	tcase_add_test(tc, test_hundred_thousand);
 	suite_add_tcase(s, tc);
 	return s;
 }
