@@ -1,5 +1,7 @@
 """The life of an agent: its grammar, cancel, time-outs, priorities, groups, counters."""
 
+import time
+
 from common import *
 
 QUICK = {"chunks": 1, "delay_ms": 0}
@@ -214,11 +216,20 @@ class Queue(LifeCase):
         self.assertEqual((agents["completed"], agents["failed"], agents["cancelled"]), (1, 1, 2))
 
     def test_queued_ms(self):
-        first = self.client.spawn(options={"chunks": 3, "delay_ms": 100})
+        first = self.client.spawn(options={"chunks": 1000000, "delay_ms": 50})
+        before = time.monotonic()
         second = self.client.spawn(options=QUICK)
+        queued = time.monotonic()
+        watcher = self.connect()
+        watcher.call("events.subscribe", agents=[first], types=["AgentPartialOutput"])
+        for _ in range(3):
+            watcher.wait_event(lambda e: True)
+        least_ms = (time.monotonic() - queued) * 1000
+        self.client.call("agent.cancel", agent_id=first)
         self.client.wait(second)
-        self.client.wait(first)
-        self.assertGreaterEqual(self.daemon.events_of(second)[1]["queued_ms"], 250)
+        most_ms = (time.monotonic() - before) * 1000
+        queued_ms = self.daemon.events_of(second)[1]["queued_ms"]
+        self.assertTrue(least_ms - 1 < queued_ms < most_ms + 1, (least_ms, queued_ms, most_ms))
 
     def test_priorities(self):
         # The protocol does not say which end goes first: only that it is one of the two is held here.
