@@ -7,7 +7,10 @@ set -euo pipefail
 build=(gcc libc6-dev meson ninja-build pkgconf libevent-dev libjson-c-dev libsystemd-dev
     libsqlite3-dev libinih-dev)
 checks=(check python3 git clang clang-format clang-tidy libclang-rt-14-dev shellcheck valgrind
-    libc6-dbg stress-ng jq netcat-openbsd socat tmux systemd util-linux procps sqlite3)
+    libc6-dbg stress-ng jq netcat-openbsd socat tmux systemd util-linux procps sqlite3
+    redis-tools nats-server)
+# Of these, those that would have systemd run a daemon from then on. Benchmarks start their own.
+services=(nats-server)
 
 case "${1-}" in
 "") wanted=("${build[@]}") ;;
@@ -48,6 +51,11 @@ fi
 
 echo "Installing: ${missing[*]}"
 as_root+=(env DEBIAN_FRONTEND=noninteractive)
+for package in "${services[@]}"; do
+    case " ${missing[*]} " in
+    *" $package "*) "${as_root[@]}" ln -s /dev/null "/etc/systemd/system/$package.service" || true ;;
+    esac
+done
 # </dev/null: a package that asks something must not wait for an answer.
 "${as_root[@]}" apt-get -q -o Acquire::Retries=3 update </dev/null
 "${as_root[@]}" apt-get -q -y -o Acquire::Retries=3 install --no-install-recommends "${missing[@]}" </dev/null

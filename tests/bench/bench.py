@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+"""Runs benchmarks, and reports. `scripts/bench.sh` builds what it needs and calls it; `--help` says the rest."""
+
+import argparse
+import datetime
+import functools
+import importlib
+import json
+import os
+import platform
+import subprocess
+import sys
+
+import core
+import plot
+
+# Modules beside this file, each with WORKS and maybe CHARTS; in the order in which they are run.
+FAMILIES = []
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+IMAGES = os.path.join("docs", "img")
+LEAST_ROUNDS = 5
+
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        prog="bench.sh", description="Measures Liongate and its peers, in turns, and compares them."
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a work, or a family of them; all if none is named")
+    parser.add_argument("--list", action="store_true", help="name the works, and end")
+    parser.add_argument("--rounds", type=int, default=LEAST_ROUNDS, help="how often each does it (%(default)s)")
+    parser.add_argument("--smoke", action="store_true", help="one tiny round, to see that all still runs; judges nothing")
+    parser.add_argument("--json", metavar="FILE", help="write all that was measured to FILE")
+    parser.add_argument("--from", dest="source", metavar="FILE", help="measure nothing: report what --json wrote")
+    parser.add_argument("--markdown", action="store_true", help="report as the tables of docs/benchmarks.md")
+    parser.add_argument("--plots", metavar="DIR", nargs="?", const=os.path.join(ROOT, IMAGES),
+                        help=f"draw charts, as SVG, into DIR ({IMAGES})")
+    parser.add_argument("--build", default=os.path.join(ROOT, "build-bench"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.rounds < LEAST_ROUNDS and not options.smoke:
+        parser.error(f"fewer than {LEAST_ROUNDS} rounds say nothing")
+    return options
+
+
+def load_families():
+    return {name: importlib.import_module(name) for name in FAMILIES}
+
+
+def chosen_works(families, names):
+    """The works that are named, by their own name or by their family's."""
+    works, unknown = [], set(names)
+    for family, module in families.items():
+        for work in module.WORKS:
+            if not names or {family, work.name} & set(names):
+                works.append(work)
+            unknown -= {family, work.name}
+    if unknown:
+        sys.exit(f"bench.sh: there is no benchmark {', '.join(sorted(unknown))} (--list names them)")
+    return works
+
+
+# --- where and when ----------------------------------------------------------------------------
+
+
+def _first_match(path, name):
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            key, _, value = line.partition(":")
+            if key.strip() == name:
+                return value.strip()
+    return "unknown"
+
+
+def _output(*command):
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+def machine(build):
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "command": "./scripts/bench.sh " + " ".join(sys.argv[1:]).replace(f"--build {build} ", ""),
+        "commit": _output("git", "-c", f"safe.directory={ROOT}", "rev-parse", "--short=12", "HEAD"),
+        "cpu": _first_match("/proc/cpuinfo", "model name"),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory": _first_match("/proc/meminfo", "MemTotal"),
+        "kernel": platform.release(),
+        "system": platform.freedesktop_os_release()["PRETTY_NAME"],
+        "libc": " ".join(platform.libc_ver()),
+    }
+
+
+# --- doing it ----------------------------------------------------------------------------------
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def smoke(works, build):
+    """Whether each contender of each work still does its work. The last line is "N passed, N failed"."""
+    passed = failed = 0
+    for work in works:
+        try:
+            _, out = core.measure(work, build, 1, True, say)
+        except Exception as why:  # pylint: disable=broad-except
+            print(f"FAILED {work.name}: {type(why).__name__}: {why}")
+            failed += 1
+            continue
+        for contender, why in out.items():
+            print(f"FAILED {work.name}: {contender}: {why}")
+        passed, failed = passed + (not out), failed + bool(out)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def measure(works, options):
+    results = {"machine": machine(options.build), "rounds": options.rounds, "works": {}}
+    for work in works:
+        try:
+            values, out = core.measure(work, options.build, options.rounds, False, say)
+        except Exception as why:  # pylint: disable=broad-except
+            say(f"FAILED {work.name}: {type(why).__name__}: {why}")
+            results["failed"] = results.get("failed", []) + [work.name]
+            continue
+        results["works"][work.name] = core.summarise(work, values, out)
+    return results
+
+
+def pictures_of(families, results):
+    """{file name: (what draws it, the works in it)}: the families' charts, and bars of each work that is in none."""
+    works, pictures, drawn = results["works"], {}, set()
+    for module in families.values():
+        for chart in getattr(module, "CHARTS", []):
+            if set(chart.works) <= set(works):
+                pictures[f"bench-{chart.name}.svg"] = functools.partial(plot.curves, chart), list(chart.works)
+                drawn |= set(chart.works)
+    for name in works:
+        if name not in drawn:
+            pictures[f"bench-{name}.svg"] = functools.partial(plot.bars, name), [name]
+    return pictures
+
+
+def draw(pictures, works, directory):
+    os.makedirs(directory, exist_ok=True)
+    for name, (drawing, _) in pictures.items():
+        with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
+            file.write(drawing(works))
+
+
+def report_markdown(results, pictures):
+    print("| | |\n| --- | --- |")
+    for key, value in results["machine"].items():
+        print(f"| {key} | {value} |")
+    print(f"| rounds | {results['rounds']} |\n")
+    first = {works[0]: f"img/{name}" for name, (_, works) in pictures.items()}
+    for name, result in results["works"].items():
+        print(core.markdown_report(name, result, first.get(name)))
+
+
+def report_text(results):
+    for key, value in results["machine"].items():
+        print(f"{key:<10} {value}")
+    for name, result in results["works"].items():
+        print(core.text_report(name, result))
+
+
+def main():
+    options = arguments()
+    # What tests/lib/harness.py starts: it looks when it is imported.
+    os.environ["LIONGATED"] = os.path.join(options.build, "daemon", "liongated")
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+    families = load_families()
+    works = chosen_works(families, options.names)
+    if options.list:
+        for work in works:
+            print(f"{work.name:<16} {work.title} ({', '.join(c.key for c in work.contenders)})")
+        return 0
+    if options.smoke:
+        return smoke(works, options.build)
+    if options.source:
+        with open(options.source, encoding="utf-8") as file:
+            results = json.load(file)
+    else:
+        results = measure(works, options)
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump(results, file, indent=1, ensure_ascii=False)
+            file.write("\n")
+    pictures = pictures_of(families, results)
+    if options.plots:
+        draw(pictures, results["works"], options.plots)
+    if options.markdown:
+        report_markdown(results, pictures)
+    else:
+        report_text(results)
+    return 1 if "failed" in results else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
