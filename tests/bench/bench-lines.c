@@ -1,5 +1,5 @@
-/* A program that is run as an agent: writes numbered lines to its standard output, as fast as they are taken, or at a rate,
- * each with the time of its making. */
+/* A program that is run as an agent: writes numbered lines to its standard output, as fast as
+ * they are taken, or at a rate, each with the time of its making. */
 #include <string.h>
 
 #include "tests/bench/bench.h"

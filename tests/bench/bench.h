@@ -1,7 +1,7 @@
 /* What the programs of the benchmarks share: options, the clock, the payload.
  *
- * They are tools that a script runs and reads the output of: whatever goes wrong ends them, with a line on standard
- * error and status 1, so that no number comes of it.
+ * They are tools that a script runs and reads the output of: whatever goes wrong ends them, with a
+ * line on standard error and status 1, so that no number comes of it.
  *
  * Thread: one. */
 #pragma once
@@ -11,7 +11,8 @@
 
 #include "common/cleanup.h"
 
-/* A payload begins with its number and the time of its making, in decimal digits, each followed by a blank. */
+/* A payload begins with its number and the time of its making, in decimal digits, each followed
+ * by a blank. */
 #define PAYLOAD_NUMBER_LEN 12
 #define PAYLOAD_STAMP_LEN  20
 #define PAYLOAD_HEAD_LEN   (PAYLOAD_NUMBER_LEN + 1 + PAYLOAD_STAMP_LEN + 1)
@@ -22,8 +23,8 @@ typedef struct BenchOption {
 	const char **text;
 } BenchOption;
 
-/* Takes options, each followed by its value, off the command line; whatever else stands there is fatal. The table ends with
- * an entry without name. */
+/* Takes options, each followed by its value, off the command line; whatever else stands there is
+ * fatal. The table ends with an entry without name. */
 void bench_options(int argc, char **argv, const BenchOption *options);
 
 _Noreturn void bench_die(const char *format, ...) _printf_(1, 2);

@@ -1,0 +1,87 @@
+"""Liongate's peers, each started privately in a directory of its own, and ended. As they come from Debian, but for what is said
+here: what would put them at a disadvantage is switched off."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+
+from core import Wrong, find_program
+from harness import eventually
+
+STOP_SECONDS = 20
+
+
+@contextlib.contextmanager
+def running(command, directory, is_ready, what, executable=None):
+    """A daemon, from when it is ready."""
+    with open(os.path.join(directory, "log"), "wb") as log:
+        process = subprocess.Popen(
+            command, executable=executable, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=directory
+        )
+    try:
+
+        def ready():
+            if process.poll() is not None:
+                with open(os.path.join(directory, "log"), encoding="utf-8", errors="replace") as said:
+                    raise Wrong(f"{what} ended with {process.returncode}: {said.read()[-2000:]}")
+            return is_ready()
+
+        eventually(ready, f"{what} is ready")
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def answers(path):
+    """Whether somebody listens on this Unix socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        return sock.connect_ex(path) == 0
+
+
+@contextlib.contextmanager
+def redis(bench):
+    """Redis on a Unix socket, its append-only file synced every second. Yields the socket's path."""
+    # The server is the same file as its checker, under another name; the package `redis-server`, which has that name, would
+    # bring a service along.
+    program = find_program("redis-server", "redis-check-rdb")
+    with bench.temp_dir() as directory:
+        path = os.path.join(directory, "redis.sock")
+        command = ["redis-server", "--port", "0", "--unixsocket", path, "--dir", directory, "--daemonize", "no"]
+        command += ["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
+        # Otherwise a subscriber that falls 32 MiB behind is thrown out.
+        command += ["--client-output-buffer-limit", "pubsub", "0", "0", "0"]
+        with running(command, directory, lambda: answers(path), "redis-server", program):
+            yield path
+
+
+NATS = """
+host: "127.0.0.1"
+port: -1
+ports_file_dir: "{0}"
+jetstream {{ store_dir: "{0}/store", max_file_store: 16GB }}
+"""
+
+
+@contextlib.contextmanager
+def nats(bench):
+    """NATS with JetStream on the loopback (it knows no Unix sockets). Yields its port, as text."""
+    program = find_program("nats-server")
+    with bench.temp_dir() as directory:
+        config = os.path.join(directory, "nats.conf")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(NATS.format(directory))
+
+        def ports():
+            names = [name for name in os.listdir(directory) if name.endswith(".ports")]
+            return names and os.path.getsize(os.path.join(directory, names[0])) > 0 and names[0]
+
+        with running([program, "-c", config], directory, ports, "nats-server"):
+            with open(os.path.join(directory, ports()), encoding="utf-8") as file:
+                yield json.load(file)["nats"][0].rpartition(":")[2]
