@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.." || exit 1
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 
-steps=(tests format shell tsan asan valgrind fuzz clang-debug gcc-release clang-release)
+steps=(tests format shell tsan asan valgrind fuzz clang-debug gcc-release clang-release bench)
 fuzz_seconds=${FUZZ_SECONDS:-60}
 cores=$(nproc)
 logs=$PWD/build-ci/logs
@@ -154,6 +154,13 @@ step_fuzz() {
     results=$(xargs -P "$cores" -I{} bash -c 'run_fuzzer "$1"' fuzz {} <<<"$targets")
     printf '%s\n' "$results"
     echo "$(grep -c '^ok ' <<<"$results") passed, $(grep -c '^FAILED ' <<<"$results") failed"
+}
+
+# Whether each benchmark still runs, and is still right; no times are judged.
+step_bench() {
+    build_in build-bench -Dbuildtype=release -Dtests=false -Dbench=true || return 1
+    meson test -C build-bench --no-rebuild --print-errorlogs --suite bench || return 1
+    scripts/bench.sh --smoke
 }
 
 # Runs a step, and shows the end of its log if it failed. A step that counts nothing is one check. The line that says

@@ -20,23 +20,25 @@
 static void ask(Feed *f, const char *subject, const char *json)
 {
 	char request[1024];
+	size_t len;
 	int n = snprintf(request, sizeof(request),
 		"PUB $JS.API.%s.CREATE.BENCH _INBOX.reply %zu\r\n%s\r\n", subject, strlen(json),
 		json);
 
 	bench_write_all(f->fd, request, (size_t)n);
 	/* All of an answer is on one line, behind that of its length. */
-	if (strstr(feed_read_until(f, "}\r\n"), "\"error\""))
-		bench_die("%s: %s", subject, f->rest);
+	len = feed_read_until(f, "}\r\n");
+	if (feed_has(f, len, "\"error\""))
+		bench_die("%s: %.*s", subject, (int)len, f->rest);
+	feed_drop(f, len);
 }
 
 static void jetstream_subscribe(Feed *f)
 {
 	bench_write_all(f->fd, CONNECT, sizeof(CONNECT) - 1);
-	(void)feed_read_until(f, "PONG\r\n");
+	feed_drop(f, feed_read_until(f, "PONG\r\n"));
 	ask(f, "STREAM", STREAM);
 	ask(f, "CONSUMER", CONSUMER);
-	f->rest_len = 0;
 	feed_expect(f, 0, PAYLOAD_NUMBER_LEN);
 }
 

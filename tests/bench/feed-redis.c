@@ -35,10 +35,13 @@ static size_t take_bulk(Feed *f, const char *data, size_t len)
 
 static void channel_subscribe(Feed *f)
 {
+	size_t len;
+
 	bench_write_all(f->fd, SUBSCRIBE, sizeof(SUBSCRIBE) - 1);
-	if (strcmp(feed_read_until(f, ":1\r\n"), CONFIRMED) != 0)
-		bench_die("not subscribed: %s", f->rest);
-	f->rest_len = 0;
+	len = feed_read_until(f, ":1\r\n");
+	if (len != sizeof(CONFIRMED) - 1 || !feed_has(f, len, CONFIRMED))
+		bench_die("not subscribed: %.*s", (int)len, f->rest);
+	feed_drop(f, len);
 	feed_expect(f, 0, PAYLOAD_NUMBER_LEN);
 }
 

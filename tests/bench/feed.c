@@ -48,21 +48,28 @@ void feed_take_payload(Feed *f, const char *payload)
 	f->taken++;
 }
 
-const char *feed_read_until(Feed *f, const char *end)
+size_t feed_read_until(Feed *f, const char *end)
 {
-	f->rest_len = 0;
 	for (;;) {
-		ssize_t n =
-			recv(f->fd, f->rest + f->rest_len, sizeof(f->rest) - 1 - f->rest_len, 0);
+		const char *found = memmem(f->rest, f->rest_len, end, strlen(end));
+		ssize_t n;
 
+		if (found)
+			return (size_t)(found - f->rest) + strlen(end);
+		n = recv(f->fd, f->rest + f->rest_len, sizeof(f->rest) - f->rest_len, 0);
 		if (n <= 0)
-			bench_die("closed while subscribing, after '%.*s'", (int)f->rest_len,
-				f->rest);
+			bench_die("no answer: %.*s", (int)f->rest_len, f->rest);
 		f->rest_len += (size_t)n;
-		f->rest[f->rest_len] = '\0';
-		if (strstr(f->rest, end))
-			return f->rest;
-		if (f->rest_len == sizeof(f->rest) - 1)
-			bench_die("too long an answer");
 	}
+}
+
+bool feed_has(const Feed *f, size_t len, const char *words)
+{
+	return memmem(f->rest, len, words, strlen(words)) != NULL;
+}
+
+void feed_drop(Feed *f, size_t len)
+{
+	f->rest_len -= len;
+	memmove(f->rest, f->rest + len, f->rest_len);
 }

@@ -61,6 +61,9 @@ void feed_expect(Feed *f, uint64_t number, size_t digits);
 void feed_take_number(Feed *f, const char *digits);
 /* Counts a message, whose payload this is; it is looked at only for the stamp. */
 void feed_take_payload(Feed *f, const char *payload);
-/* Reads up to and with `end`, for which the peer must wait then, into `rest`, which is what is
- * returned. For subscribe(). */
-const char *feed_read_until(Feed *f, const char *end);
+
+/* For subscribe(), to read answers; what comes behind them stays for take(). Reads up to `end`;
+ * returns how many bytes of `rest` that is, `end` included. */
+size_t feed_read_until(Feed *f, const char *end);
+bool feed_has(const Feed *f, size_t len, const char *words);
+void feed_drop(Feed *f, size_t len);
