@@ -22,7 +22,10 @@ FAMILIES = ["stream"]
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-IMAGES = os.path.join("docs", "img")
+IMAGES = os.path.join(ROOT, "docs", "img")
+PAGE = os.path.join(ROOT, "docs", "benchmarks.md")
+# What --docs writes stands between these lines of the page.
+BEGIN, END = "<!-- results: written by ./scripts/bench.sh --docs -->\n", "<!-- end of results -->\n"
 LEAST_ROUNDS = 5
 
 
@@ -30,16 +33,17 @@ def arguments():
     parser = argparse.ArgumentParser(
         prog="bench.sh", description="Measures Liongate and its peers, in turns, and compares them."
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="a work, or a family of them; all if none is named")
-    parser.add_argument("--list", action="store_true", help="name the works, and end")
-    parser.add_argument("--rounds", type=int, default=LEAST_ROUNDS, help="how often each does it (%(default)s)")
-    parser.add_argument("--smoke", action="store_true", help="one tiny round, to see that all still runs; judges nothing")
-    parser.add_argument("--json", metavar="FILE", help="write all that was measured to FILE")
-    parser.add_argument("--from", dest="source", metavar="FILE", help="measure nothing: report what --json wrote")
-    parser.add_argument("--markdown", action="store_true", help="report as the tables of docs/benchmarks.md")
-    parser.add_argument("--plots", metavar="DIR", nargs="?", const=os.path.join(ROOT, IMAGES),
-                        help=f"draw charts, as SVG, into DIR ({IMAGES})")
-    parser.add_argument("--build", default=os.path.join(ROOT, "build-bench"), help=argparse.SUPPRESS)
+    add = parser.add_argument
+    add("names", nargs="*", metavar="NAME", help="a work, or a family of them; all if none is named")
+    add("--list", action="store_true", help="name the works, and end")
+    add("--rounds", type=int, default=LEAST_ROUNDS, help="how often each does it (%(default)s)")
+    add("--smoke", action="store_true", help="one tiny round, to see that all still runs; judges nothing")
+    add("--json", metavar="FILE", help="write all that was measured to FILE")
+    add("--from", dest="source", metavar="FILE", help="measure nothing: report what --json wrote")
+    add("--markdown", action="store_true", help="report as Markdown")
+    add("--plots", metavar="DIR", help="draw charts into DIR, as SVG")
+    add("--docs", action="store_true", help="write tables and charts into docs/benchmarks.md and docs/img")
+    add("--build", default=os.path.join(ROOT, "build-bench"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.rounds < LEAST_ROUNDS and not options.smoke:
         parser.error(f"fewer than {LEAST_ROUNDS} rounds say nothing")
@@ -155,14 +159,23 @@ def draw(pictures, works, directory):
             file.write(drawing(works))
 
 
-def report_markdown(results, pictures):
-    print("| | |\n| --- | --- |")
-    for key, value in results["machine"].items():
-        print(f"| {key} | {value} |")
-    print(f"| rounds | {results['rounds']} |\n")
+def markdown(results, pictures):
+    lines = ["| | |", "| --- | --- |"]
+    lines += [f"| {key} | {value} |" for key, value in results["machine"].items()]
+    lines += [f"| rounds | {results['rounds']} |", ""]
     first = {works[0]: f"img/{name}" for name, (_, works) in pictures.items()}
     for name, result in results["works"].items():
-        print(core.markdown_report(name, result, first.get(name)))
+        lines.append(core.markdown_report(name, result, first.get(name)))
+    return "\n".join(lines)
+
+
+def write_page(text):
+    with open(PAGE, encoding="utf-8") as file:
+        before, begin, rest = file.read().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    assert begin and end, f"{PAGE} has no place for results"
+    with open(PAGE, "w", encoding="utf-8") as file:
+        file.write(f"{before}{begin}\n{text}{end}{after}")
 
 
 def report_text(results):
@@ -170,6 +183,18 @@ def report_text(results):
         print(f"{key:<10} {value}")
     for name, result in results["works"].items():
         print(core.text_report(name, result))
+
+
+def report(results, pictures, options):
+    if options.plots:
+        draw(pictures, results["works"], options.plots)
+    if options.docs:
+        draw(pictures, results["works"], IMAGES)
+        write_page(markdown(results, pictures))
+    if options.markdown:
+        print(markdown(results, pictures))
+    else:
+        report_text(results)
 
 
 def main():
@@ -197,13 +222,7 @@ def main():
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(results, file, indent=1, ensure_ascii=False)
             file.write("\n")
-    pictures = pictures_of(families, results)
-    if options.plots:
-        draw(pictures, results["works"], options.plots)
-    if options.markdown:
-        report_markdown(results, pictures)
-    else:
-        report_text(results)
+    report(results, pictures_of(families, results), options)
     return 1 if "failed" in results else 0
 
 
