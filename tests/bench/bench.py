@@ -11,6 +11,7 @@ import platform
 import resource
 import subprocess
 import sys
+import tempfile
 
 sys.dont_write_bytecode = True
 
@@ -27,6 +28,8 @@ PAGE = os.path.join(ROOT, "docs", "benchmarks.md")
 # What --docs writes stands between these lines of the page.
 BEGIN, END = "<!-- results: written by ./scripts/bench.sh --docs -->\n", "<!-- end of results -->\n"
 LEAST_ROUNDS = 5
+# Packages of peers, whose versions stand in the report.
+PEERS = ["redis-tools", "nats-server"]
 
 
 def arguments():
@@ -98,6 +101,9 @@ def machine(build):
         "kernel": platform.release(),
         "system": platform.freedesktop_os_release()["PRETTY_NAME"],
         "libc": " ".join(platform.libc_ver()),
+        "logs on": _output("findmnt", "-n", "-o", "FSTYPE", "-T", tempfile.gettempdir()),
+        "peers": _output("dpkg-query", "-W", "-f", "${Package} ${Version}  ", *PEERS),
+        "load before": f"{os.getloadavg()[0]:.2f}",
     }
 
 
@@ -180,7 +186,7 @@ def write_page(text):
 
 def report_text(results):
     for key, value in results["machine"].items():
-        print(f"{key:<10} {value}")
+        print(f"{key:<12} {value}")
     for name, result in results["works"].items():
         print(core.text_report(name, result))
 

@@ -2,23 +2,23 @@
 
 How to add a benchmark:
 
-1. A family is a module (`stream.py`) with a list `WORKS`, named in the table `FAMILIES` of `bench.py`. It may have
-   a list `CHARTS` too; a work that is in none of them gets a chart of its own, with bars.
-2. A `Work` is a thing to be done: `name`, `title`, its `metrics`, its `contenders`, its `goals`, and a `size` which says how
-   much of it is done (`full`, or `smoke`: so little that it only shows that all of it still runs).
-3. A `Contender` is somebody who does it: `run(bench)` does it once, from nothing, and returns `{metric: value}` with
-   the metrics that it can be measured by. It checks that what came out is right, and raises `Wrong` if not: a
-   number that was not verified is none. It raises `Missing` when the peer is not installed. The contender `OURS`
-   is Liongate; ratios are always ours to theirs.
+1. A family is a module (`stream.py`) with a list `WORKS`, named in the table `FAMILIES` of `bench.py`. It may
+   have a list `CHARTS` too; a work that is in none of them gets a chart of its own, with bars.
+2. A `Work` is a thing to be done: `name`, `title`, its `metrics`, its `contenders`, its `goals`, and how much of
+   it is done: `full`, or `smoke`, so little that it only shows that all of it still runs.
+3. A `Contender` is somebody who does it: `run(bench)` does it once, from nothing, and returns `{metric: value}`
+   with the metrics that it can be measured by. It checks that what came out is right, and raises `Wrong` if
+   not: a number that was not verified is none. It raises `Missing` when the peer is not installed. The contender
+   `OURS` is Liongate; ratios are always ours to theirs.
 4. A `Goal` is a bound on a metric of ours: a ratio to a peer (`Goal("rate", 5, of="redis")`), or absolute
    (`Goal("rate", 1e6)`). The metric's `better` says on which side of the bound it is met.
-5. What all rounds of a work share and is dear to make (a log with 10 M events) comes from its `fixture`: a function of
-   a `Bench` that is a context manager; what it yields is `bench.fixture` in `run()`.
+5. What all rounds of a work share and is dear to make (a log with 10 M events) comes from its `fixture`: a
+   function of a `Bench` that is a context manager; what it yields is `bench.fixture` in `run()`.
 
-`run(bench)` is given a `Bench`: `bench.size` (the work's, full or smoke), `bench.smoke`, `bench.fixture`, `bench.program("bench-raw")`
-(the path of a C program of tests/bench), `bench.temp_dir()` (a context manager: a directory that goes again), `bench.run(...)`.
-Everybody starts from nothing in each round, and rounds alternate: A B C, B C A, C A B, so that what the machine
-does meanwhile (or remembers) is shared out evenly.
+`run(bench)` is given a `Bench`: `bench.size` (the work's `full` or `smoke`), `bench.smoke`, `bench.fixture`,
+`bench.program("bench-raw")` (the path of a C program of tests/bench), `bench.temp_dir()` (a context manager: a
+directory that goes again), `bench.run(command)`. Everybody starts from nothing in each round, and rounds
+alternate: A B C, B C A, C A B, so that what the machine does meanwhile, or remembers, is shared out evenly.
 
     WORKS = [
         Work(
@@ -154,7 +154,7 @@ def find_program(*names):
 
 
 def measure(work, build, rounds, smoke, say):
-    """Runs all rounds of a work. Returns what Summary() takes: {contender: {metric: [value, ...]}}, {contender: why}."""
+    """Runs all rounds of a work. Returns {contender: {metric: [value, ...]}}, and {contender: why it is left out}."""
     bench = Bench(build, smoke, work.smoke if smoke else work.full)
     values = {contender.key: {} for contender in work.contenders}
     out = {}

@@ -4,11 +4,13 @@
 import os
 import sys
 import unittest
+import xml.etree.ElementTree
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from core import OURS, Contender, Goal, Metric, Missing, Work, measure, number, summarise  # noqa: E402
+import plot  # noqa: E402
+from core import OURS, Chart, Contender, Goal, Metric, Missing, Work, measure, number, summarise  # noqa: E402
 
 
 def work(contenders, goals=(), metrics=None):
@@ -78,6 +80,26 @@ class Goals(unittest.TestCase):
 
     def test_not_measured(self):
         self.assertIsNone(self.judge(Goal("rate", 2, of="a"), [20], None)["met"])
+
+
+class Pictures(unittest.TestCase):
+    def result(self, scale=1):
+        w = work([Contender(OURS, "us", None), Contender("a", "A < B", None)])
+        return summarise(w, {OURS: {"rate": [1 * scale, 2 * scale]}, "a": {"rate": [3 * scale]}}, {})
+
+    def elements(self, svg):
+        return [e.tag.rpartition("}")[2] for e in xml.etree.ElementTree.fromstring(svg).iter()]
+
+    def test_bars(self):
+        svg = plot.bars("w", {"w": self.result()})
+        self.assertEqual(self.elements(svg).count("rect"), 2)
+        self.assertIn("A &lt; B", svg)
+
+    def test_curves(self):
+        chart = Chart("c", "Chart", "rate", "how many", {"one": 1, "ten": 10})
+        svg = plot.curves(chart, {"one": self.result(), "ten": self.result(1000)})
+        self.assertEqual(self.elements(svg).count("polyline"), 2)
+        self.assertIn("10 k", svg)
 
 
 if __name__ == "__main__":
