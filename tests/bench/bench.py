@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs benchmarks, and reports. `scripts/bench.sh` builds what it needs and calls it; `--help` says the rest."""
+"""Runs benchmarks, and reports. `scripts/bench.sh` builds what it needs and calls it; see its `--help`."""
 
 import argparse
 import datetime
@@ -145,7 +145,7 @@ def measure(works, options):
 
 
 def pictures_of(families, results):
-    """{file name: (what draws it, the works in it)}: the families' charts, and bars of each work that is in none."""
+    """{file name: (what draws it, its works)}: the families' charts, and bars of each work that is in none."""
     works, pictures, drawn = results["works"], {}, set()
     for module in families.values():
         for chart in getattr(module, "CHARTS", []):

@@ -101,7 +101,7 @@ class Work:
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-    """Several works that differ in one number, in one picture: a curve of each contender, both axes logarithmic."""
+    """Works that differ in one number, in one picture: a curve of each contender, both axes logarithmic."""
 
     name: str
     title: str
@@ -154,7 +154,7 @@ def find_program(*names):
 
 
 def measure(work, build, rounds, smoke, say):
-    """Runs all rounds of a work. Returns {contender: {metric: [value, ...]}}, and {contender: why it is left out}."""
+    """All rounds of a work. Returns {contender: {metric: [value, ...]}}, and {contender: why it is left out}."""
     bench = Bench(build, smoke, work.smoke if smoke else work.full)
     values = {contender.key: {} for contender in work.contenders}
     out = {}

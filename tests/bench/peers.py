@@ -1,5 +1,5 @@
-"""Liongate's peers, each started privately in a directory of its own, and ended. As they come from Debian, but for what is said
-here: what would put them at a disadvantage is switched off."""
+"""Liongate's peers, each started privately in a directory of its own, and ended. As they come from Debian, but
+for what is said here: what would put them at a disadvantage is switched off."""
 
 import contextlib
 import json
@@ -48,8 +48,8 @@ def answers(path):
 @contextlib.contextmanager
 def redis(bench):
     """Redis on a Unix socket, its append-only file synced every second. Yields the socket's path."""
-    # The server is the same file as its checker, under another name; the package `redis-server`, which has that name, would
-    # bring a service along.
+    # The server is the same file as its checker, under another name; the package `redis-server`, which has that
+    # name, would bring a service along.
     program = find_program("redis-server", "redis-check-rdb")
     with bench.temp_dir() as directory:
         path = os.path.join(directory, "redis.sock")

@@ -1,4 +1,4 @@
-"""Draws what was measured, as SVG. It shows well on a light and on a dark page, and needs nothing but a browser."""
+"""Draws what was measured, as SVG that shows well on a light and on a dark page."""
 
 import html
 import math
@@ -69,7 +69,7 @@ def _others(works):
 
 
 def bars(name, works):
-    """A work: for each metric by which several were measured, a bar of each, its median, with a line from least to most."""
+    """A work: for each metric by which several were measured, a bar of each median, and a line from least to most."""
     result = works[name]
     parts, y = [], 40
     panels = []
@@ -144,7 +144,8 @@ def curves(chart, works):
         path = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in points)
         parts.append(f'<polyline points="{path}" class="line {css}" style="fill:none"/>')
         parts += [f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="4" class="{css}"/>' for a, b in points]
-    parts += _legend(WIDTH - right + 14, {key: y(points[-1][1]) for key, points in lines.items()}, titles, others)
+    ends = {key: y(points[-1][1]) for key, points in lines.items()}
+    parts += _legend(WIDTH - right + 14, ends, titles, others)
     return _document(chart.title, height, parts)
 
 

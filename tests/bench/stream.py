@@ -1,7 +1,7 @@
 """Events from who makes them to who reads them: durable stream, fan-out, latency, replay.
 
-Time runs from the first request (or the raw program's start) to when the last subscriber has its last message. All readers are
-one program, bench-read, which verifies every message of every subscriber."""
+Time runs from the first request (or the raw program's start) to when the last subscriber has its last message. All
+readers are one program, bench-read, which verifies every message of every subscriber."""
 
 import contextlib
 import functools
@@ -58,7 +58,8 @@ class Program:
 
 
 def reader(bench, kind, address, count, subscribers=1, **options):
-    args = ["--kind", kind, "--address", address, "--count", count, "--bytes", BYTES, "--subscribers", subscribers]
+    args = ["--kind", kind, "--address", address, "--count", count]
+    args += ["--bytes", BYTES, "--subscribers", subscribers]
     for name, value in options.items():
         args += [f"--{name}", value]
     return Program(bench, "bench-read", *args)
@@ -77,7 +78,8 @@ def mocks(bench):
     """The spawns of a work's events, made by mock agents."""
     size = bench.size
     options = {"chunks": size["events"] // size["agents"], "delay_ms": 0, "chunk_bytes": BYTES}
-    return [make_request("agent.spawn", {"prompt": "p", "options": options}, f"mock-{n}") for n in range(size["agents"])]
+    spawn = {"prompt": "p", "options": options}
+    return [make_request("agent.spawn", spawn, f"mock-{n}") for n in range(size["agents"])]
 
 
 def programs(bench, rate=0):
@@ -259,7 +261,8 @@ LATENCY = Work(
 
 @contextlib.contextmanager
 def old_log(bench):
-    """A daemon that was started on a log of that size, in which all agents' events lie one among another's; and one of them."""
+    """A daemon that was started on a log of that size, and the id of one of its agents. All of them ran at once, so
+    that one's events lie among all the others'."""
     size = bench.size
     with Daemon("--max-running=1024") as daemon:
         daemon.start()

@@ -30,7 +30,11 @@ class Numbers(unittest.TestCase):
 class Rounds(unittest.TestCase):
     def test_everybody_begins_once(self):
         order = []
-        contenders = [Contender(key, key, lambda _, key=key: order.append(key) or {"rate": 1}) for key in (OURS, "a", "b")]
+
+        def contender(key):
+            return Contender(key, key, lambda _: order.append(key) or {"rate": 1})
+
+        contenders = [contender(key) for key in (OURS, "a", "b")]
         values, out = measure(work(contenders), "build", 3, False, lambda _: None)
         self.assertEqual(order, [OURS, "a", "b", "a", "b", OURS, "b", OURS, "a"])
         self.assertEqual(values, {key: {"rate": [1, 1, 1]} for key in (OURS, "a", "b")})

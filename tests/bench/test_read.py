@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""bench-read, the reader of all benchmarks, believes nothing: played to by a server that leaves out, doubles and mixes up.
-Usage: test_read.py BENCH-READ"""
+"""bench-read, the reader of all benchmarks, believes nothing: a server plays to it that leaves out, doubles and
+mixes up. Usage: test_read.py BENCH-READ"""
 
 import json
 import os
@@ -102,7 +102,8 @@ class JetStream:
             if number % 100 == 50:
                 yield b"PING\r\n"
                 yield b"HMSG bench 2 31 31\r\nNATS/1.0 100 Idle Heartbeat\r\n\r\n\r\n"
-            yield b"MSG bench 2 $JS.ACK.BENCH.c.1.%d.%d.1.0 %d\r\n%s\r\n" % (number, number, BYTES, payload(number))
+            head = b"MSG bench 2 $JS.ACK.BENCH.c.1.%d.%d.1.0 %d\r\n" % (number, number, BYTES)
+            yield head + payload(number) + b"\r\n"
 
 
 PROTOCOLS = (Lines(), Channel(), Stream(), JetStream())
