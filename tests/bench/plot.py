@@ -106,7 +106,9 @@ def _panel(parts, y, result, key, measured):
         low, high = LEFT + series["min"] * scale, LEFT + series["max"] * scale
         parts.append(_line(low, middle, high, middle, "range"))
         parts += [_line(x, middle - 4, x, middle + 4, "range") for x in (low, high)]
-        parts.append(_text(max(end, high) + 8, middle + 4.5, f"{short(series['median'])} {metric['unit']}"))
+        # Of a rate the size matters, and 5.77 k µs is no way to put it.
+        shown = short if metric["unit"].endswith("/s") else number
+        parts.append(_text(max(end, high) + 8, middle + 4.5, f"{shown(series['median'])} {metric['unit']}"))
         y += BAR + GAP
     return y + 14
 
