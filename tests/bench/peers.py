@@ -1,6 +1,7 @@
 """Liongate's peers, each started privately in a directory of its own, and ended. As they come from Debian, but
 for what is said here: what would put them at a disadvantage is switched off."""
 
+import collections
 import contextlib
 import json
 import os
@@ -11,6 +12,8 @@ from core import Wrong, find_program
 from harness import eventually
 
 STOP_SECONDS = 20
+
+Server = collections.namedtuple("Server", "address pid")
 
 
 @contextlib.contextmanager
@@ -47,7 +50,7 @@ def answers(path):
 
 @contextlib.contextmanager
 def redis(bench):
-    """Redis on a Unix socket, its append-only file synced every second. Yields the socket's path."""
+    """Redis on a Unix socket, its append-only file synced every second. Yields a Server."""
     # The server is the same file as its checker, under another name; the package `redis-server`, which has that
     # name, would bring a service along.
     program = find_program("redis-server", "redis-check-rdb")
@@ -57,8 +60,8 @@ def redis(bench):
         command += ["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
         # Otherwise a subscriber that falls 32 MiB behind is thrown out.
         command += ["--client-output-buffer-limit", "pubsub", "0", "0", "0"]
-        with running(command, directory, lambda: answers(path), "redis-server", program):
-            yield path
+        with running(command, directory, lambda: answers(path), "redis-server", program) as process:
+            yield Server(path, process.pid)
 
 
 NATS = """
@@ -71,7 +74,7 @@ jetstream {{ store_dir: "{0}/store", max_file_store: 16GB }}
 
 @contextlib.contextmanager
 def nats(bench):
-    """NATS with JetStream on the loopback (it knows no Unix sockets). Yields its port, as text."""
+    """NATS with JetStream on the loopback (it knows no Unix sockets). Yields a Server."""
     program = find_program("nats-server")
     with bench.temp_dir() as directory:
         config = os.path.join(directory, "nats.conf")
@@ -82,6 +85,7 @@ def nats(bench):
             names = [name for name in os.listdir(directory) if name.endswith(".ports")]
             return names and os.path.getsize(os.path.join(directory, names[0])) > 0 and names[0]
 
-        with running([program, "-c", config], directory, ports, "nats-server"):
+        with running([program, "-c", config], directory, ports, "nats-server") as process:
             with open(os.path.join(directory, ports()), encoding="utf-8") as file:
-                yield json.load(file)["nats"][0].rpartition(":")[2]
+                port = json.load(file)["nats"][0].rpartition(":")[2]
+            yield Server(port, process.pid)

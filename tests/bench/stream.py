@@ -71,6 +71,15 @@ def lines_command(bench, count, rate=0):
     return [bench.program("bench-lines")] + [str(arg) for arg in args]
 
 
+def cpu_ns(pid):
+    """What a process that runs has taken of the processors so far, all its threads together."""
+    taken = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
+            taken += int(file.read().split()[0])
+    return taken
+
+
 # --- Liongate ----------------------------------------------------------------------------------
 
 
@@ -97,19 +106,24 @@ def check_stats(client, events, agents):
         raise Wrong(f"not what was asked for: {stats}")
 
 
+def measured(result, began_ns, server_ns):
+    """What the reader says, completed: when all began, and what the server took of the processors."""
+    return {**result, "began_ns": began_ns, "server_ns": server_ns}
+
+
 def liongate(bench, spawns, **options):
-    """What the reader says, and when the first spawn was sent. A daemon with its defaults."""
+    """A daemon with its defaults; all begins with the first spawn."""
     size = bench.size
     with Daemon(f"--max-running={max(1024, len(spawns))}") as daemon:
         daemon.start()
         client = daemon.client()
         with reader(bench, "lines", daemon.socket, size["events"], size["subscribers"], **options) as reading:
             reading.wait_word("ready")
-            began_ns = time.monotonic_ns()
+            before_ns, began_ns = cpu_ns(daemon.pid), time.monotonic_ns()
             client.send(*spawns)
-            result = reading.result()
+            result = measured(reading.result(), began_ns, cpu_ns(daemon.pid) - before_ns)
         check_stats(client, size["events"], size["agents"])
-        return result, began_ns
+        return result
 
 
 # --- peers -------------------------------------------------------------------------------------
@@ -118,14 +132,16 @@ def liongate(bench, spawns, **options):
 def peer(bench, server, writes, reads, rate=0, **options):
     """The same of a peer: one connection writes, each subscriber has one of its own."""
     size = bench.size
-    with server(bench) as address:
-        with reader(bench, reads, address, size["events"], size["subscribers"], **options) as reading:
+    with server(bench) as running:
+        with reader(bench, reads, running.address, size["events"], size["subscribers"], **options) as reading:
             reading.wait_word("ready")
-            args = ["--kind", writes, "--address", address, "--count", size["events"], "--bytes", BYTES]
+            args = ["--kind", writes, "--address", running.address, "--count", size["events"], "--bytes", BYTES]
             args += ["--subscribers", size["subscribers"], "--rate", rate]
+            before_ns = cpu_ns(running.pid)
             with Program(bench, "bench-write", *args) as writing:
                 result = reading.result()
-                return result, writing.result()["begin_ns"]
+                server_ns = cpu_ns(running.pid) - before_ns
+                return measured(result, writing.result()["begin_ns"], server_ns)
 
 
 redis_channel = functools.partial(peer, server=peers.redis, writes="redis-publish", reads="redis-channel")
@@ -146,7 +162,8 @@ def raw(bench, mode, pipes=(), **options):
             with reader(bench, "lines", path, size["events"], size["subscribers"], **options) as reading:
                 reading.wait_word("ready")
                 result = reading.result()
-            return result, server.result()["begin_ns"]
+            said = server.result()
+            return measured(result, said["begin_ns"], said["cpu_ns"])
 
 
 def raw_programs(bench, rate=0, **options):
@@ -166,23 +183,26 @@ def raw_programs(bench, rate=0, **options):
 
 def rate_of(run):
     """Messages that were delivered, all subscribers together, for each second that it took."""
+    return lambda bench: rate(run(bench))
 
-    def measured(bench):
-        result, began_ns = run(bench)
-        return {"rate": result["messages"] * SECOND / (result["last_ns"] - began_ns)}
 
-    return measured
+def rate(result):
+    return {
+        "rate": result["messages"] * SECOND / (result["last_ns"] - result["began_ns"]),
+        "cpu": result["server_ns"] / result["messages"],
+    }
 
 
 def delay_of(run):
-    def measured(bench):
-        result, _ = run(bench)
+    def delays(bench):
+        result = run(bench)
         return {"p50": result["p50_us"], "p99": result["p99_us"]}
 
-    return measured
+    return delays
 
 
-EVENTS_RATE = [Metric("rate", "events/s")]
+CPU = "the server's processor time"
+EVENTS_RATE = [Metric("rate", "events/s"), Metric("cpu", "ns/event", "lower", CPU)]
 STREAM_PEERS = [
     Contender("redis", "Redis Streams", rate_of(redis_stream)),
     Contender("jetstream", "NATS JetStream", rate_of(jetstream)),
@@ -225,7 +245,7 @@ def fan_out(subscribers, events):
     return Work(
         name=f"fan-out-{subscribers}",
         title=f"Fan-out to {subscribers:,} subscriber{'' if one else 's'}",
-        metrics=[Metric("rate", "messages/s")],
+        metrics=[Metric("rate", "messages/s"), Metric("cpu", "ns/message", "lower", CPU)],
         contenders=[
             Contender(OURS, "Liongate", rate_of(lambda bench: liongate(bench, mocks(bench)))),
             Contender("redis", "Redis PUBLISH", rate_of(redis_channel)),
@@ -278,18 +298,17 @@ def old_log(bench):
 def replay(bench):
     daemon, agent_id = bench.fixture
     size = bench.size
+    before_ns = cpu_ns(daemon.pid)
     with reader(bench, "lines", daemon.socket, size["events"], params='"after":0') as reading:
         reading.wait_word("ready")
         result = reading.result()
+    result["server_ns"] = cpu_ns(daemon.pid) - before_ns
     chunks = size["events"] // size["agents"]
     params = f'"after":0,"agents":["{agent_id}"]'
     with reader(bench, "lines", daemon.socket, chunks, params=params, filtered=1) as reading:
         reading.wait_word("ready")
         one = reading.result()
-    return {
-        "rate": size["events"] * SECOND / (result["last_ns"] - result["began_ns"]),
-        "one": (one["last_ns"] - one["began_ns"]) / 1e6,
-    }
+    return {**rate(result), "one": (one["last_ns"] - one["began_ns"]) / 1e6}
 
 
 def raw_replay(bench):
@@ -305,7 +324,7 @@ def raw_replay(bench):
             with reader(bench, "lines", path, events, params='"after":0') as reading:
                 reading.wait_word("ready")
                 result = reading.result()
-    return {"rate": events * SECOND / (result["last_ns"] - result["began_ns"])}
+            return rate({**result, "server_ns": server.result()["cpu_ns"]})
 
 
 REPLAY = Work(
@@ -313,6 +332,7 @@ REPLAY = Work(
     title="Replay of 10,000,000 events, and of one agent's 10,000 out of them",
     metrics=[
         Metric("rate", "events/s", title="all"),
+        Metric("cpu", "ns/event", "lower", CPU),
         Metric("one", "ms", "lower", "one agent's"),
     ],
     contenders=[
