@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -205,6 +206,8 @@ def report(results, pictures, options):
 
 def main():
     options = arguments()
+    # What was started ends with us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # What tests/lib/harness.py starts: it looks when it is imported.
     os.environ["LIONGATED"] = os.path.join(options.build, "daemon", "liongated")
     # A thousand subscribers are a thousand descriptors, at both ends.
