@@ -8,9 +8,9 @@ build=(gcc libc6-dev meson ninja-build pkgconf libevent-dev libjson-c-dev libsys
     libsqlite3-dev libinih-dev)
 checks=(check python3 git clang clang-format clang-tidy libclang-rt-14-dev shellcheck valgrind
     libc6-dbg stress-ng jq netcat-openbsd socat tmux systemd util-linux procps sqlite3
-    redis-tools nats-server)
-# Of these, those that would have systemd run a daemon from then on. Benchmarks start their own.
-services=(nats-server)
+    redis-tools nats-server task-spooler supervisor)
+# Of these, those that would have a daemon run from then on. Benchmarks start their own.
+services=(nats-server supervisor)
 
 case "${1-}" in
 "") wanted=("${build[@]}") ;;
@@ -56,6 +56,12 @@ for package in "${services[@]}"; do
     *" $package "*) "${as_root[@]}" ln -s /dev/null "/etc/systemd/system/$package.service" || true ;;
     esac
 done
+# Whoever starts a daemon without systemd asks this file before. Where there is none, all may.
+policy=/usr/sbin/policy-rc.d
+if ! [ -e "$policy" ]; then
+    trap '"${as_root[@]}" rm -f "$policy"' EXIT
+    "${as_root[@]}" install -m 755 /dev/stdin "$policy" <<<$'#!/bin/sh\nexit 101'
+fi
 # </dev/null: a package that asks something must not wait for an answer.
 "${as_root[@]}" apt-get -q -o Acquire::Retries=3 update </dev/null
 "${as_root[@]}" apt-get -q -y -o Acquire::Retries=3 install --no-install-recommends "${missing[@]}" </dev/null
