@@ -20,7 +20,7 @@ import core  # noqa: E402
 import plot  # noqa: E402
 
 # Modules beside this file, each with WORKS and maybe CHARTS; in the order in which they are run.
-FAMILIES = ["stream", "spawn"]
+FAMILIES = ["stream", "exec", "spawn"]
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -30,7 +30,7 @@ PAGE = os.path.join(ROOT, "docs", "benchmarks.md")
 BEGIN, END = "<!-- results: written by ./scripts/bench.sh --docs -->\n", "<!-- end of results -->\n"
 LEAST_ROUNDS = 5
 # Packages of peers, whose versions stand in the report.
-PEERS = ["redis-tools", "nats-server"]
+PEERS = ["redis-tools", "nats-server", "task-spooler", "supervisor"]
 
 
 def arguments():

@@ -9,7 +9,7 @@ import socket
 import subprocess
 
 from core import Wrong, find_program
-from harness import eventually
+from harness import become_subreaper, eventually, wait_no_orphans
 
 STOP_SECONDS = 20
 
@@ -89,3 +89,59 @@ def nats(bench):
             with open(os.path.join(directory, ports()), encoding="utf-8") as file:
                 port = json.load(file)["nats"][0].rpartition(":")[2]
             yield Server(port, process.pid)
+
+
+@contextlib.contextmanager
+def task_spooler(bench, parallel):
+    """A task-spooler that runs so many at a time. Yields its directory, its command, and the environment that it
+    takes to reach it."""
+    program = find_program("tsp")
+    become_subreaper()
+    with bench.temp_dir() as directory:
+        env = {**os.environ, "TMPDIR": directory, "TS_SOCKET": os.path.join(directory, "socket")}
+        bench.run([program, "-S", str(parallel)], env=env)
+        try:
+            yield directory, program, env
+        finally:
+            bench.run([program, "-K"], env=env)
+            wait_no_orphans()
+
+
+SUPERVISORD = """
+[supervisord]
+nodaemon = true
+logfile = {0}/supervisord.log
+pidfile = {0}/supervisord.pid
+childlogdir = {0}
+
+[unix_http_server]
+file = {0}/socket
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+
+[program:job]
+command = {1}
+process_name = %(process_num)d
+numprocs = {2}
+autostart = false
+autorestart = false
+startsecs = 0
+redirect_stderr = true
+stdout_logfile = {0}/output
+stdout_logfile_maxbytes = 0
+"""
+
+
+@contextlib.contextmanager
+def supervisord(bench, command, copies):
+    """A supervisord that knows so many programs job:0, job:1, …, all alike. Yields the paths of its socket and of
+    the file that they write to."""
+    program = find_program("supervisord")
+    with bench.temp_dir() as directory:
+        config = os.path.join(directory, "supervisord.conf")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(SUPERVISORD.format(directory, " ".join(command), copies))
+        path = os.path.join(directory, "socket")
+        with running([program, "-n", "-c", config], directory, lambda: answers(path), "supervisord"):
+            yield path, os.path.join(directory, "output")
