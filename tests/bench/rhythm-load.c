@@ -1,0 +1,236 @@
+/* Has many mock agents alive at once, each of which puts out a chunk at a fixed rhythm, and says how late they
+ * came. Prints "alive" once all of them run, and at the end one line of JSON.
+ *
+ * An agent's start and its chunks are due one delay after another, and where the first of them lies on the clock
+ * is what the most punctual of them says. So what delays one chunk counts once, and what delays all that follow
+ * counts for each of them (`late`); `gap` is how much too late each came after the one before it. Chunks that came
+ * before all agents were alive are not judged, but every agent must have had each chunk once, and in order. */
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/bench/bench.h"
+#include "tests/bench/load-client.h"
+
+#define NSEC_PER_USEC 1000U
+#define USEC_PER_MSEC 1000U
+
+enum { WATCH, ASK, _CLIENT_MAX };
+
+/* Where the number of an agent is found. */
+typedef struct Place {
+	Uuid id;
+	uint32_t number; /* from 1; 0: this place is free */
+} Place;
+
+typedef struct Rhythm {
+	LoadClient clients[_CLIENT_MAX];
+	const char *socket;
+	uint64_t agents, chunks, delay_ms;
+	uint64_t asked, alive, ended;
+	Place *places;
+	size_t n_places; /* a power of two */
+	uint64_t began_us, now_us, alive_us;
+	uint32_t *seen; /* of each agent: how many arrivals */
+	uint32_t *
+		arrived; /* chunks + 1 of each agent, µs after began_us: its start, then its chunks */
+	uint32_t *late; /* µs, of the chunks that are judged */
+	uint32_t *gaps;
+	size_t judged;
+} Rhythm;
+
+static uint64_t now_us(void)
+{
+	return bench_now_ns() / NSEC_PER_USEC;
+}
+
+static void *allocate(size_t n, size_t bytes)
+{
+	void *p = calloc(n, bytes);
+
+	if (!p)
+		bench_die("no memory");
+	return p;
+}
+
+static void set_up(Rhythm *m)
+{
+	m->n_places = 1;
+	while (m->n_places < m->agents * 2)
+		m->n_places *= 2;
+	m->places = allocate(m->n_places, sizeof(*m->places));
+	m->seen = allocate(m->agents, sizeof(*m->seen));
+	m->arrived = allocate(m->agents * (m->chunks + 1), sizeof(*m->arrived));
+	m->late = allocate(m->agents * m->chunks, sizeof(*m->late));
+	m->gaps = allocate(m->agents * m->chunks, sizeof(*m->gaps));
+	for (size_t i = 0; i < _CLIENT_MAX; i++)
+		load_client_init(&m->clients[i], m->socket);
+}
+
+static void tear_down(Rhythm *m)
+{
+	for (size_t i = 0; i < _CLIENT_MAX; i++)
+		load_client_done(&m->clients[i]);
+	free(m->places);
+	free(m->seen);
+	free(m->arrived);
+	free(m->late);
+	free(m->gaps);
+}
+
+static Place *find_place(const Rhythm *m, const Uuid *id)
+{
+	uint64_t hash;
+	size_t i;
+
+	memcpy(&hash, id->bytes, sizeof(hash));
+	i = hash & (m->n_places - 1);
+	while (m->places[i].number > 0 && !uuid_equal(&m->places[i].id, id))
+		i = (i + 1) & (m->n_places - 1);
+	return &m->places[i];
+}
+
+static void take_arrival(Rhythm *m, uint32_t number, uint64_t which)
+{
+	uint32_t *seen = &m->seen[number - 1];
+
+	if (*seen != which || which > m->chunks)
+		bench_die("chunk %llu came where %u was due", (unsigned long long)which, *seen);
+	m->arrived[(number - 1) * (m->chunks + 1) + which] = (uint32_t)(m->now_us - m->began_us);
+	(*seen)++;
+}
+
+static void take_start(Rhythm *m, Place *place, const Uuid *id)
+{
+	if (place->number > 0 || m->alive == m->agents)
+		bench_die("an agent too many has started");
+	place->id = *id;
+	place->number = (uint32_t)++m->alive;
+	take_arrival(m, place->number, 0);
+	if (m->alive < m->agents)
+		return;
+	m->alive_us = m->now_us;
+	printf("alive\n");
+	fflush(stdout);
+}
+
+static void take_end(Rhythm *m, const Place *place)
+{
+	if (m->alive < m->agents)
+		bench_die("one has ended before all were alive");
+	if (m->seen[place->number - 1] != m->chunks + 1)
+		bench_die("an agent has ended without all of its chunks");
+	m->ended++;
+}
+
+static void take_event(Rhythm *m, const char *line, size_t len)
+{
+	Uuid id = load_line_agent(line, len);
+	Place *place = find_place(m, &id);
+
+	if (load_line_is(line, len, "AgentStarted"))
+		take_start(m, place, &id);
+	else if (place->number == 0)
+		bench_die("of an agent that did not start: %.*s", (int)len, line);
+	else if (load_line_is(line, len, "AgentPartialOutput"))
+		take_arrival(m, place->number, load_line_uint(line, len, "\"index\":") + 1);
+	else if (load_line_is(line, len, "AgentCompleted"))
+		take_end(m, place);
+	else
+		bench_die("unexpected: %.*s", (int)len, line);
+}
+
+static void take_lines(Rhythm *m, LoadClient *c)
+{
+	const char *line;
+	size_t len;
+
+	while (load_client_next(c, &line, &len)) {
+		if (load_line_kind(line, len) == LOAD_EVENT)
+			take_event(m, line, len);
+	}
+}
+
+static void run(Rhythm *m)
+{
+	char params[128];
+
+	snprintf(params, sizeof(params),
+		"{\"prompt\":\"p\",\"options\":{\"chunks\":%llu,\"delay_ms\":%llu}}",
+		(unsigned long long)m->chunks, (unsigned long long)m->delay_ms);
+	load_client_subscribe(&m->clients[WATCH],
+		"[\"AgentStarted\",\"AgentPartialOutput\",\"AgentCompleted\",\"AgentError\"]");
+	m->began_us = now_us();
+	while (m->ended < m->agents) {
+		load_client_spawn_ahead(&m->clients[ASK], params, m->agents, &m->asked);
+		load_client_turn(m->clients, _CLIENT_MAX);
+		m->now_us = now_us();
+		for (size_t i = 0; i < _CLIENT_MAX; i++)
+			take_lines(m, &m->clients[i]);
+	}
+}
+
+static void judge_agent(Rhythm *m, const uint32_t *arrived)
+{
+	int64_t delay_us = (int64_t)m->delay_ms * USEC_PER_MSEC, first_due = INT64_MAX;
+
+	for (size_t i = 0; i <= m->chunks; i++) {
+		int64_t due = (int64_t)arrived[i] - (int64_t)i * delay_us;
+
+		first_due = due < first_due ? due : first_due;
+	}
+	for (size_t i = 1; i <= m->chunks; i++) {
+		int64_t gap = (int64_t)arrived[i] - (int64_t)arrived[i - 1] - delay_us;
+
+		if (m->began_us + arrived[i] < m->alive_us)
+			continue;
+		m->late[m->judged] = (uint32_t)(arrived[i] - first_due - (int64_t)i * delay_us);
+		m->gaps[m->judged++] = gap > 0 ? (uint32_t)gap : 0;
+	}
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static double quantile_ms(const uint32_t *sorted, size_t n, double q)
+{
+	return n > 0 ? sorted[(size_t)((double)(n - 1) * q)] / (double)USEC_PER_MSEC : 0;
+}
+
+static void report(Rhythm *m)
+{
+	for (size_t i = 0; i < m->agents; i++)
+		judge_agent(m, m->arrived + i * (m->chunks + 1));
+	qsort(m->late, m->judged, sizeof(*m->late), compare);
+	qsort(m->gaps, m->judged, sizeof(*m->gaps), compare);
+	printf("{\"judged\":%zu,\"late_p50_ms\":%.3f,\"late_p99_ms\":%.3f,\"late_max_ms\":%.3f,"
+	       "\"gap_p50_ms\":%.3f,\"gap_p99_ms\":%.3f,\"gap_max_ms\":%.3f}\n",
+		m->judged, quantile_ms(m->late, m->judged, 0.5),
+		quantile_ms(m->late, m->judged, 0.99), quantile_ms(m->late, m->judged, 1),
+		quantile_ms(m->gaps, m->judged, 0.5), quantile_ms(m->gaps, m->judged, 0.99),
+		quantile_ms(m->gaps, m->judged, 1));
+}
+
+int main(int argc, char **argv)
+{
+	Rhythm m = { .agents = 1, .chunks = 1, .delay_ms = 1000 };
+	const BenchOption options[] = {
+		{ .name = "--socket", .text = &m.socket },
+		{ .name = "--agents", .number = &m.agents },
+		{ .name = "--chunks", .number = &m.chunks },
+		{ .name = "--delay-ms", .number = &m.delay_ms },
+		{ 0 },
+	};
+
+	bench_options(argc, argv, options);
+	if (!m.socket || m.agents == 0 || m.chunks == 0)
+		bench_die("--socket, and some --agents and --chunks are needed");
+	set_up(&m);
+	run(&m);
+	report(&m);
+	tear_down(&m);
+	return 0;
+}
