@@ -29,8 +29,9 @@ typedef struct Rhythm {
 	uint64_t asked, alive, ended;
 	Place *places;
 	size_t n_places; /* a power of two */
-	uint64_t began_us, now_us, alive_us;
-	uint32_t *seen; /* of each agent: how many arrivals */
+	uint64_t began_us, now_us;
+	uint32_t *seen;   /* of each agent: how many arrivals */
+	uint32_t *before; /* how many of them were there when all were alive */
 	uint32_t *
 		arrived; /* chunks + 1 of each agent, µs after began_us: its start, then its chunks */
 	uint32_t *late; /* µs, of the chunks that are judged */
@@ -59,6 +60,7 @@ static void set_up(Rhythm *m)
 		m->n_places *= 2;
 	m->places = allocate(m->n_places, sizeof(*m->places));
 	m->seen = allocate(m->agents, sizeof(*m->seen));
+	m->before = allocate(m->agents, sizeof(*m->before));
 	m->arrived = allocate(m->agents * (m->chunks + 1), sizeof(*m->arrived));
 	m->late = allocate(m->agents * m->chunks, sizeof(*m->late));
 	m->gaps = allocate(m->agents * m->chunks, sizeof(*m->gaps));
@@ -72,6 +74,7 @@ static void tear_down(Rhythm *m)
 		load_client_done(&m->clients[i]);
 	free(m->places);
 	free(m->seen);
+	free(m->before);
 	free(m->arrived);
 	free(m->late);
 	free(m->gaps);
@@ -108,7 +111,7 @@ static void take_start(Rhythm *m, Place *place, const Uuid *id)
 	take_arrival(m, place->number, 0);
 	if (m->alive < m->agents)
 		return;
-	m->alive_us = m->now_us;
+	memcpy(m->before, m->seen, m->agents * sizeof(*m->seen));
 	printf("alive\n");
 	fflush(stdout);
 }
@@ -169,8 +172,9 @@ static void run(Rhythm *m)
 	}
 }
 
-static void judge_agent(Rhythm *m, const uint32_t *arrived)
+static void judge_agent(Rhythm *m, size_t agent)
 {
+	const uint32_t *arrived = m->arrived + agent * (m->chunks + 1);
 	int64_t delay_us = (int64_t)m->delay_ms * USEC_PER_MSEC, first_due = INT64_MAX;
 
 	for (size_t i = 0; i <= m->chunks; i++) {
@@ -178,11 +182,9 @@ static void judge_agent(Rhythm *m, const uint32_t *arrived)
 
 		first_due = due < first_due ? due : first_due;
 	}
-	for (size_t i = 1; i <= m->chunks; i++) {
+	for (size_t i = m->before[agent]; i <= m->chunks; i++) {
 		int64_t gap = (int64_t)arrived[i] - (int64_t)arrived[i - 1] - delay_us;
 
-		if (m->began_us + arrived[i] < m->alive_us)
-			continue;
 		m->late[m->judged] = (uint32_t)(arrived[i] - first_due - (int64_t)i * delay_us);
 		m->gaps[m->judged++] = gap > 0 ? (uint32_t)gap : 0;
 	}
@@ -203,7 +205,7 @@ static double quantile_ms(const uint32_t *sorted, size_t n, double q)
 static void report(Rhythm *m)
 {
 	for (size_t i = 0; i < m->agents; i++)
-		judge_agent(m, m->arrived + i * (m->chunks + 1));
+		judge_agent(m, i);
 	qsort(m->late, m->judged, sizeof(*m->late), compare);
 	qsort(m->gaps, m->judged, sizeof(*m->gaps), compare);
 	printf("{\"judged\":%zu,\"late_p50_ms\":%.3f,\"late_p99_ms\":%.3f,\"late_max_ms\":%.3f,"

@@ -19,14 +19,16 @@ typedef struct Load {
 	uint64_t began_ns, answered_ns, ended_ns;
 } Load;
 
-/* What is added for an agent: equal sums of different agents do not happen by chance. */
+/* What is added for an agent: sums of different agents are not equal by chance. */
 static uint64_t id_number(const char *line, size_t len)
 {
 	Uuid id = load_line_agent(line, len);
 	uint64_t halves[2];
 
 	memcpy(halves, id.bytes, sizeof(halves));
-	return (halves[0] ^ halves[1]) * 0x9e3779b97f4a7c15ULL;
+	halves[0] ^= halves[1] * 0x9e3779b97f4a7c15ULL;
+	halves[0] *= 0xff51afd7ed558ccdULL;
+	return halves[0] ^ (halves[0] >> 32);
 }
 
 static void take_answer(Load *l, const char *line, size_t len)
