@@ -232,7 +232,14 @@ def _judge(work, goal, contenders):
     met = None
     if value is not None:
         met = value >= goal.bound if metric.better == "higher" else value <= goal.bound
-    return {"text": text, "value": value, "bound": goal.bound, "of": goal.of, "met": met}
+    return {
+        "metric": goal.metric,
+        "text": text,
+        "value": value,
+        "bound": goal.bound,
+        "of": goal.of,
+        "met": met,
+    }
 
 
 # --- reporting ---------------------------------------------------------------------------------

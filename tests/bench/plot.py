@@ -21,6 +21,7 @@ text { font: 13px system-ui, 'DejaVu Sans', sans-serif; fill: #24292f; }
 .c3 { fill: #4d9078; stroke: #4d9078; }
 .c4 { fill: #a3a3a3; stroke: #a3a3a3; }
 .c5 { fill: #b56576; stroke: #b56576; }
+.goal { fill: #a3a3a3; fill-opacity: .25; stroke: #a3a3a3; stroke-dasharray: 4 3; }
 .line { fill: none; stroke-width: 2.5; }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3; }
@@ -69,48 +70,54 @@ def _others(works):
 
 
 def bars(name, works):
-    """A work: for each metric by which several were measured, a bar of each median, and a line from least to most."""
+    """A work: for each metric that can be compared a bar of each median, and a line from least to most."""
     result = works[name]
+    bounds = {goal["metric"]: goal["bound"] for goal in result["goals"] if goal["of"] is None}
     parts, y = [], 40
-    panels = []
     for key in result["metrics"]:
         measured = {
             name: contender["metrics"][key]
             for name, contender in result["contenders"].items()
             if key in contender["metrics"]
         }
-        if len(measured) > 1 or len(result["metrics"]) == 1:
-            panels.append((key, measured))
-    for key, measured in panels:
-        y = _panel(parts, y, result, key, measured)
+        if len(measured) > 1 or key in bounds or len(result["metrics"]) == 1:
+            y = _panel(parts, y, result, key, measured, bounds.get(key))
     return _document(result["title"], y + 6, parts)
 
 
-def _panel(parts, y, result, key, measured):
+def _panel(parts, y, result, key, measured, bound):
     metric = result["metrics"][key]
     better = "more is better" if metric["better"] == "higher" else "less is better"
     what = f"{metric['title']}, " if metric["title"] else ""
     parts.append(_text(12, y + 6, f"{what}{metric['unit']} ({better})", "quiet"))
-    most = max(series["max"] for series in measured.values()) or 1
+    most = max([series["max"] for series in measured.values()] + [bound or 0]) or 1
     scale = (WIDTH - LEFT - RIGHT) / most
     others = _others([result])
+    # Of a rate the size matters, and 5.77 k µs is no way to put it.
+    shown = short if metric["unit"].endswith("/s") else number
     y += 18
     for contender, series in measured.items():
         middle = y + BAR / 2
-        end = LEFT + series["median"] * scale
-        parts.append(_text(LEFT - 10, middle + 4.5, result["contenders"][contender]["title"], "", "end"))
-        parts.append(
-            f'<rect x="{LEFT}" y="{y}" width="{max(end - LEFT, 1):.1f}" height="{BAR}" rx="2" '
-            f'class="{_css(contender, others)}"/>'
-        )
         low, high = LEFT + series["min"] * scale, LEFT + series["max"] * scale
+        _bar(parts, y, series["median"] * scale, result["contenders"][contender]["title"], _css(contender, others))
         parts.append(_line(low, middle, high, middle, "range"))
         parts += [_line(x, middle - 4, x, middle + 4, "range") for x in (low, high)]
-        # Of a rate the size matters, and 5.77 k µs is no way to put it.
-        shown = short if metric["unit"].endswith("/s") else number
-        parts.append(_text(max(end, high) + 8, middle + 4.5, f"{shown(series['median'])} {metric['unit']}"))
+        end = max(LEFT + series["median"] * scale, high)
+        parts.append(_text(end + 8, middle + 4.5, f"{shown(series['median'])} {metric['unit']}"))
+        y += BAR + GAP
+    if bound is not None:
+        _bar(parts, y, bound * scale, "goal", "goal")
+        end = LEFT + bound * scale
+        parts.append(_text(end + 8, y + BAR / 2 + 4.5, f"{shown(bound)} {metric['unit']}", "quiet"))
         y += BAR + GAP
     return y + 14
+
+
+def _bar(parts, y, width, title, css):
+    parts.append(_text(LEFT - 10, y + BAR / 2 + 4.5, title, "", "end"))
+    parts.append(
+        f'<rect x="{LEFT}" y="{y}" width="{max(width, 1):.1f}" height="{BAR}" rx="2" class="{css}"/>'
+    )
 
 
 def curves(chart, works):

@@ -99,6 +99,15 @@ class Pictures(unittest.TestCase):
         self.assertEqual(self.elements(svg).count("rect"), 2)
         self.assertIn("A &lt; B", svg)
 
+    def test_bars_of_one(self):
+        """What only we are measured by is drawn beside its goal, or not at all."""
+        metrics = [Metric("rate", "1/s"), Metric("cpu", "s", "lower", "processor time")]
+        w = work([Contender(OURS, "us", None)], [Goal("rate", 500)], metrics)
+        svg = plot.bars("w", {"w": summarise(w, {OURS: {"rate": [1, 2], "cpu": [3]}}, {})})
+        self.assertEqual(self.elements(svg).count("rect"), 2)
+        self.assertIn(">500 1/s<", svg)
+        self.assertNotIn("processor time", svg)
+
     def test_curves(self):
         chart = Chart("c", "Chart", "rate", "how many", {"one": 1, "ten": 10})
         svg = plot.curves(chart, {"one": self.result(), "ten": self.result(1000)})
