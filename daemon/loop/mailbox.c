@@ -1,22 +1,41 @@
 #include "daemon/loop/mailbox.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 
 struct Mailbox {
 	pthread_mutex_t lock;
+	pthread_cond_t posted;
 	MailboxItem *head;
 	MailboxItem **tail;
+	bool waiting; /* the reader, for `posted` */
+	bool watched; /* somebody looks at the descriptor */
 	int fd;
 };
+
+static int init_lock(Mailbox *m)
+{
+	pthread_condattr_t attr;
+	int r = -pthread_mutex_init(&m->lock, NULL);
+
+	if (r < 0)
+		return r;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	r = -pthread_cond_init(&m->posted, &attr);
+	pthread_condattr_destroy(&attr);
+	if (r < 0)
+		pthread_mutex_destroy(&m->lock);
+	return r;
+}
 
 int mailbox_new(Mailbox **ret)
 {
@@ -32,7 +51,7 @@ int mailbox_new(Mailbox **ret)
 		return r;
 	}
 	m->tail = &m->head;
-	r = -pthread_mutex_init(&m->lock, NULL);
+	r = init_lock(m);
 	if (r < 0) {
 		close(m->fd);
 		free(m);
@@ -46,6 +65,7 @@ void mailbox_free(Mailbox *m)
 {
 	if (!m)
 		return;
+	pthread_cond_destroy(&m->posted);
 	pthread_mutex_destroy(&m->lock);
 	close(m->fd);
 	free(m);
@@ -53,23 +73,40 @@ void mailbox_free(Mailbox *m)
 
 void mailbox_post(Mailbox *m, MailboxItem *item)
 {
-	bool was_empty;
+	bool wake, announce;
 
 	item->next = NULL;
 	pthread_mutex_lock(&m->lock);
-	was_empty = !m->head;
+	announce = m->watched && !m->head;
+	wake = m->waiting;
+	m->waiting = false;
 	*m->tail = item;
 	m->tail = &item->next;
 	pthread_mutex_unlock(&m->lock);
 
+	if (wake)
+		pthread_cond_signal(&m->posted);
 	/* Fails only where the counter is at its limit, and then the reader is awake anyway. */
-	if (was_empty && eventfd_write(m->fd, 1) < 0)
+	if (announce && eventfd_write(m->fd, 1) < 0)
 		return;
 }
 
-int mailbox_fd(const Mailbox *m)
+int mailbox_fd(Mailbox *m)
 {
+	pthread_mutex_lock(&m->lock);
+	m->watched = true;
+	pthread_mutex_unlock(&m->lock);
 	return m->fd;
+}
+
+/* Lock held. */
+static MailboxItem *take(Mailbox *m)
+{
+	MailboxItem *items = m->head;
+
+	m->head = NULL;
+	m->tail = &m->head;
+	return items;
 }
 
 MailboxItem *mailbox_take(Mailbox *m)
@@ -78,44 +115,46 @@ MailboxItem *mailbox_take(Mailbox *m)
 	eventfd_t count;
 
 	/* First the descriptor, then the list: what is posted between the two is taken all the same, and costs one
-	 * wake-up too many. The other way round it could be lost. */
-	if (eventfd_read(m->fd, &count) < 0 && errno != EAGAIN)
+	 * wake-up too many. The other way round it could be lost. Only its reader says that it is watched. */
+	if (m->watched && eventfd_read(m->fd, &count) < 0 && errno != EAGAIN)
 		return NULL;
 
 	pthread_mutex_lock(&m->lock);
-	items = m->head;
-	m->head = NULL;
-	m->tail = &m->head;
+	items = take(m);
 	pthread_mutex_unlock(&m->lock);
 	return items;
 }
 
-/* Rounded up: a wait that ends too early would only be made again. */
-static int ms_until(uint64_t deadline_us)
+/* Lock held. False: the time has passed. */
+static bool wait_for_post(Mailbox *m, const struct timespec *until)
 {
-	uint64_t now = clock_monotonic_us();
+	int r;
 
-	return now >= deadline_us ? 0
-				  : (int)((deadline_us - now + USEC_PER_MSEC - 1) / USEC_PER_MSEC);
+	m->waiting = true;
+	r = until ? pthread_cond_timedwait(&m->posted, &m->lock, until)
+		  : pthread_cond_wait(&m->posted, &m->lock);
+	m->waiting = false;
+	return r != ETIMEDOUT;
 }
 
 MailboxItem *mailbox_wait(Mailbox *m, int timeout_ms)
 {
-	struct pollfd p = { .fd = m->fd, .events = POLLIN };
 	MailboxItem *items = mailbox_take(m);
-	uint64_t deadline_us = 0;
+	struct timespec until;
+	uint64_t until_us;
 
 	if (items || timeout_ms == 0)
 		return items;
-	if (timeout_ms > 0)
-		deadline_us = clock_monotonic_us() + (uint64_t)timeout_ms * USEC_PER_MSEC;
-	/* A wake-up may find nothing: its item was taken before its descriptor was written. */
-	do {
-		if (timeout_ms > 0)
-			timeout_ms = ms_until(deadline_us);
-		(void)poll(&p, 1, timeout_ms);
-		items = mailbox_take(m);
-	} while (!items && timeout_ms != 0);
+	until_us = clock_monotonic_us() + (uint64_t)timeout_ms * USEC_PER_MSEC;
+	until = (struct timespec){
+		.tv_sec = (time_t)(until_us / USEC_PER_SEC),
+		.tv_nsec = (long)(until_us % USEC_PER_SEC * 1000),
+	};
+	pthread_mutex_lock(&m->lock);
+	while (!m->head && wait_for_post(m, timeout_ms > 0 ? &until : NULL))
+		;
+	items = take(m);
+	pthread_mutex_unlock(&m->lock);
 	return items;
 }
 

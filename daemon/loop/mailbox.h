@@ -1,8 +1,8 @@
 /* A queue between threads: a list under a mutex, swapped out whole by its one reader, who is woken
- * only when it was empty.
+ * only when it was empty, or not at all where it does not sleep.
  *
  * Posting never blocks and never fails: the item brings its own node. A reader with an event loop
- * watches mailbox_fd(); one without calls mailbox_wait().
+ * watches mailbox_fd(); one without calls mailbox_wait(), which costs fewer system calls.
  *
  * Thread: post from any; the rest from the one reader. */
 #pragma once
@@ -28,8 +28,8 @@ void mailbox_free(Mailbox *m);
 /* Any thread. Items of one thread are read in the order in which it posted them. */
 void mailbox_post(Mailbox *m, MailboxItem *item);
 
-/* Readable while something may be there. */
-int mailbox_fd(const Mailbox *m);
+/* Readable while something may be there that was posted after the first call. */
+int mailbox_fd(Mailbox *m);
 /* Everything that has come, oldest first, linked by `next`; NULL: nothing. Resets the descriptor. */
 MailboxItem *mailbox_take(Mailbox *m);
 /* The same, but waits for something first, at most `timeout_ms` (-1: for ever); NULL when that has passed. */
