@@ -12,8 +12,10 @@
 /* Of libevent's 256 common time-outs to a base, a few are left to others. */
 #define MAX_COMMON_TIMEOUTS 200
 
-/* How often what is deferred is run between two looks at the descriptors, at most: a look is a system call. */
-#define ROUNDS_PER_LOOK 16
+/* How long what is deferred is run before the descriptors are looked at again, which is a system call, and the turn
+ * ends, which may wake the committer; and after how many of them the clock is looked at. */
+#define TURN_US        500
+#define RUNS_PER_CLOCK 32U
 
 struct Worker {
 	WorkerHooks hooks;
@@ -96,21 +98,21 @@ int worker_new(unsigned index, const WorkerHooks *hooks, Worker **ret)
 	return 0;
 }
 
+/* Round and round: whoever defers itself anew waits until all the others have been. */
 static void run_deferred(Worker *w)
 {
-	ListNode now;
+	uint64_t until_us;
 
 	if (list_empty(&w->deferred))
 		return;
-	/* Moved to a list of its own: what is deferred meanwhile waits for the next round. */
-	now = w->deferred;
-	now.next->prev = now.prev->next = &now;
-	list_init(&w->deferred);
-	while (!list_empty(&now)) {
-		Deferred *d = container_of(now.next, Deferred, node);
+	until_us = clock_monotonic_us() + TURN_US;
+	for (unsigned n = 1; !list_empty(&w->deferred); n++) {
+		Deferred *d = container_of(w->deferred.next, Deferred, node);
 
 		list_remove(&d->node);
 		d->run(d);
+		if (n % RUNS_PER_CLOCK == 0 && clock_monotonic_us() >= until_us)
+			return;
 	}
 }
 
@@ -152,8 +154,7 @@ static void *worker_main(void *userdata)
 			run_broken(w);
 			break;
 		}
-		for (unsigned i = 0; i < ROUNDS_PER_LOOK && !list_empty(&w->deferred); i++)
-			run_deferred(w);
+		run_deferred(w);
 		w->hooks.on_turn(w, w->hooks.userdata);
 	}
 	w->hooks.on_stop(w, w->hooks.userdata);
