@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/buf.h"
 #include "common/clock.h"
+#include "common/json-writer.h"
 #include "common/jsonx.h"
 #include "common/utf8.h"
 #include "daemon/backend/backend.h"
@@ -139,18 +139,31 @@ static void say_chunk(MockRun *m, const char *chunk, size_t len)
 	m->base.on_event(&event, m->base.userdata);
 }
 
-/* "Partial i from PROMPT", padded or cut to chunk_bytes. -ENOMEM. */
+/* "Partial i from PROMPT". -ENOMEM. */
+static int make_words(const MockRun *m, Buf *b)
+{
+	int r;
+
+	if (m->done + 1 == m->chunks) {
+		r = buf_append_str(b, "Final from ");
+	} else {
+		r = buf_append_str(b, "Partial ");
+		if (r == 0)
+			r = buf_reserve(b, 20);
+		if (r == 0)
+			b->len += jw_format_uint(b->data + b->len, m->done + 1);
+		if (r == 0)
+			r = buf_append_str(b, " from ");
+	}
+	return r < 0 ? r : buf_append(b, m->text, m->text_len);
+}
+
+/* Padded or cut to chunk_bytes. -ENOMEM. */
 static int make_chunk(const MockRun *m, Buf *b)
 {
 	size_t len;
-	int r;
+	int r = make_words(m, b);
 
-	if (m->done + 1 == m->chunks)
-		r = buf_append_str(b, "Final from ");
-	else
-		r = buf_printf(b, "Partial %llu from ", (unsigned long long)m->done + 1);
-	if (r == 0)
-		r = buf_append(b, m->text, m->text_len);
 	if (r < 0 || m->chunk_bytes == 0)
 		return r;
 	len = utf8_cut(b->data, b->len, m->chunk_bytes);
