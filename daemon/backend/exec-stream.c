@@ -19,6 +19,7 @@ static _Thread_local char scratch[SCRATCH_BYTES];
 typedef struct View {
 	size_t start, end;
 	size_t searched; /* from `start`: no newline before */
+	bool dry;        /* the last read got less than it asked for */
 } View;
 
 void exec_stream_init(ExecStream *s, Channel channel, bool by_line)
@@ -124,6 +125,7 @@ static int fill(ExecStream *s, View *v)
 		close_fd(s);
 		return 1;
 	}
+	v->dry = (size_t)n < max;
 	v->end += (size_t)n;
 	s->left -= s->bounded ? (size_t)n : 0;
 	return 1;
@@ -161,7 +163,8 @@ bool exec_stream_pump(ExecStream *s)
 		go_on = give_chunks(s, &v, &chunks);
 		if (!go_on || s->ended || s->fd < 0)
 			break;
-		if (taken >= TURN_BYTES)
+		/* What comes after a short read, the end too, wakes the loop. */
+		if (taken >= TURN_BYTES || (v.dry && !s->bounded))
 			break;
 		before = v.end - v.start;
 		if (fill(s, &v) == 0)
