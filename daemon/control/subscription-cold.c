@@ -44,18 +44,39 @@ typedef struct ColdLine {
 
 /* Lines of one segment that are read and sent together. */
 typedef struct Stretch {
+	Spares *spares;   /* lent: where its memory comes from */
+	size_t cap;       /* of the memory that it stands in itself */
 	Segment *segment; /* one reference */
 	size_t n;
 	size_t bytes; /* that reading them takes, the small holes between them included */
 	bool whole;   /* there are no holes */
-	ColdLine lines[STRETCH_LINES];
 	Buf data;
+	ColdLine lines[STRETCH_LINES];
 } Stretch;
 
-static void stretch_done(Stretch *st)
+/* -ENOMEM */
+static int stretch_new(Spares *spares, Stretch **ret)
+{
+	Buf memory = { 0 };
+	int r = spares_reserve(spares, &memory, sizeof(**ret));
+	Stretch *st = (Stretch *)(void *)memory.data;
+
+	if (r < 0)
+		return r;
+	st->spares = spares;
+	st->cap = memory.cap;
+	st->segment = NULL;
+	st->n = 0;
+	st->data = (Buf){ 0 };
+	*ret = st;
+	return 0;
+}
+
+static void stretch_free(Stretch *st)
 {
 	segment_unref(st->segment);
-	buf_done(&st->data);
+	spares_give(st->spares, st->data.data, st->data.cap);
+	spares_give(st->spares, st, st->cap);
 }
 
 /* How far behind the line before it begins, where both are read in one go; 0 too if they are not. */
@@ -126,21 +147,45 @@ static int read_run(Stretch *st, size_t i, size_t *ret_next)
 	return 0;
 }
 
+/* How many of the `n` lines from `i` on are what they were, up to the first that is not. */
+static size_t count_good(const Stretch *st, size_t i, size_t n)
+{
+	Crc32cLanes lanes;
+	size_t good = 0;
+
+	for (size_t k = 0; k < CRC32C_LANES; k++) {
+		const ColdLine *line = &st->lines[k < n ? i + k : i];
+
+		lanes.bytes[k] = st->data.data + line->at;
+		lanes.n[k] = k < n ? line->end - line->start : 0;
+	}
+	crc32c_lanes(&lanes);
+	while (good < n && lanes.crc[good] == st->lines[i + good].crc)
+		good++;
+	return good;
+}
+
 /* Reads the lines, and cuts the stretch before the first that is not what it was. -EBADMSG: that is the very first. */
 static int stretch_read(Stretch *st)
 {
-	int r;
+	int r = 0;
 
-	st->data.len = 0;
-	r = buf_reserve(&st->data, st->bytes);
+	if (st->data.cap < st->bytes) {
+		spares_give(st->spares, st->data.data, st->data.cap);
+		st->data = (Buf){ 0 };
+		r = spares_reserve(st->spares, &st->data,
+			st->bytes > STRETCH_BYTES ? st->bytes : STRETCH_BYTES);
+	}
 	for (size_t i = 0; r == 0 && i < st->n;)
 		r = read_run(st, i, &i);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < st->n; i++) {
-		const ColdLine *line = &st->lines[i];
+	for (size_t i = 0; i < st->n;) {
+		size_t n = st->n - i < CRC32C_LANES ? st->n - i : CRC32C_LANES;
+		size_t good = count_good(st, i, n);
 
-		if (crc32c(st->data.data + line->at, line->end - line->start) == line->crc)
+		i += good;
+		if (good == n)
 			continue;
 		st->n = i;
 		return i == 0 ? -EBADMSG : 0;
@@ -278,11 +323,12 @@ static int walk(Stretch *st, ColdJob *j)
 
 static void walk_turn(ColdJob *j)
 {
-	Stretch *st = calloc(1, sizeof(*st));
-	int r;
+	EventLog *log = j->subscription->control->log;
+	Stretch *st;
+	int r = stretch_new(committer_spares(eventlog_committer(log)), &st);
 
-	if (!st) {
-		j->job.error = -ENOMEM;
+	if (r < 0) {
+		j->job.error = r;
 		return;
 	}
 	r = walk(st, j);
@@ -292,8 +338,7 @@ static void walk_turn(ColdJob *j)
 		j->cursor = j->gap_to + 1;
 	else
 		j->cursor = j->scan.seq; /* nothing between matched */
-	stretch_done(st);
-	free(st);
+	stretch_free(st);
 }
 
 static bool cold_run(ReaderJob *job, Reader *reader)

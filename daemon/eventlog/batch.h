@@ -9,6 +9,8 @@
 #include "daemon/eventlog/segment.h"
 #include "daemon/loop/mailbox.h"
 
+typedef struct Committer Committer;
+
 /* What whoever emits an event says about it, beside its text. */
 typedef struct EventMeta {
 	void *owner; /* given back with the committed event; its meaning is the emitter's and main's */
@@ -26,13 +28,15 @@ typedef struct BatchEntry {
 	uint32_t len;    /* of the line, newline included */
 } BatchEntry;
 
+/* One piece of memory: the batch, its entries, its lines. */
 typedef struct Batch {
 	MailboxItem item;
-	void *log; /* the EventLog that it is delivered to */
+	Committer *committer; /* that it comes from */
+	size_t cap;           /* bytes of that memory */
 	uint64_t first_seq;
 	uint64_t time_us; /* realtime: what stands in each line */
-	size_t n;
 	BatchEntry *entries;
+	size_t n;
 	char *data;
 	size_t len;
 	size_t charged_bytes; /* what it counts for in the backpressure */
@@ -45,6 +49,7 @@ static inline uint64_t batch_end_seq(const Batch *b)
 	return b->first_seq + b->n; /* one past the last */
 }
 
+/* Bears NULL. Not after its committer. */
 void batch_free(Batch *b);
 
 /* The event object in a line of the log or the wire: what stands between the notification's prefix and suffix. */

@@ -14,9 +14,10 @@
 #include "daemon/eventlog/pending.h"
 #include "daemon/eventlog/syncer.h"
 
-/* A batch is closed when it gets this large: main and its subscribers should have something to do meanwhile. */
-#define BATCH_MAX_BYTES (1024U * 1024)
-#define BATCH_MAX_LINES 8192U
+/* A batch is closed when it gets this large: main and its subscribers should have something to do meanwhile, and what was
+ * just laid out should still be in the cache when it is written. With its table it takes the largest of the Spares. */
+#define BATCH_MAX_BYTES (208U * 1024)
+#define BATCH_MAX_LINES 1024U
 
 /* Reserved ahead of the end of the segment and of its index, so that agents can still end on a full disk. Less than
  * RESERVE_LEAST_BYTES is not worth asking for. */
@@ -51,6 +52,7 @@ struct Committer {
 	uint64_t seq_ceiling;
 	uint64_t reserved_bytes; /* up to here in the segment there is room */
 	uint64_t reserved_idx_bytes;
+	Spares spares;
 	Pending pending;
 	size_t batch_bytes; /* a batch has at most: less after one that could not be written */
 	Buf records;        /* IndexRecords of the batch at hand */
@@ -80,15 +82,13 @@ void batch_free(Batch *b)
 	if (!b)
 		return;
 	segment_unref(b->segment);
-	free(b->entries);
-	free(b->data);
-	free(b);
+	spares_give(&b->committer->spares, b, b->cap);
 }
 
 static void deliver_batch(MailboxItem *item, void *receiver)
 {
 	Batch *b = container_of(item, Batch, item);
-	Committer *c = b->log;
+	const Committer *c = b->committer;
 
 	(void)receiver;
 	c->hooks.on_batch(b, c->hooks.userdata);
@@ -260,48 +260,67 @@ static char *format_line(
 	return PUT_LITERAL(out, "}" PROTOCOL_EVENT_SUFFIX);
 }
 
-static int add_line(Committer *c, Batch *b, Buf *data, const EventHead *head, const char *time)
+/* Lays it out; its record comes with index_lines(). */
+static void add_line(Batch *b, const EventHead *head, const char *time)
 {
 	uint64_t seq = b->first_seq + b->n;
-	IndexRecord record;
 	BatchEntry *entry = &b->entries[b->n];
-	char *line, *end;
-	int r = buf_reserve(data, MAX_AROUND + head->body_len);
+	char *line = b->data + b->len;
+	const char *end = format_line(line, seq, time, (const char *)(head + 1), head->body_len);
 
-	if (r < 0)
-		return r;
-	line = data->data + data->len;
-	end = format_line(line, seq, time, (const char *)(head + 1), head->body_len);
 	*entry = (BatchEntry){
 		.meta = head->meta,
-		.offset = (uint32_t)data->len,
+		.offset = (uint32_t)b->len,
 		.len = (uint32_t)(end - line),
 	};
 	if (head->meta.type == EVENT_TYPE_AGENT_SPAWNED)
 		entry->meta.agent = seq;
-	data->len += entry->len;
-	record = (IndexRecord){
-		.agent = entry->meta.agent,
-		.end = (uint32_t)(b->offset + data->len),
-		.crc = crc32c(line, entry->len),
-		.raw_bytes = entry->meta.raw_bytes,
-		.type = entry->meta.type,
-		.channel = entry->meta.channel,
-		.code = entry->meta.code,
-	};
-	r = buf_append(&c->records, &record, sizeof(record));
-	if (r < 0) {
-		data->len -= entry->len;
-		return r;
-	}
+	b->len += entry->len;
 	b->n++;
-	return 0;
 }
 
-/* What a batch of what is pending will need, roughly: so that its buffer is made once. */
-static size_t estimate_bytes(const Committer *c)
+static void put_record(IndexRecord *record, const Batch *b, const BatchEntry *e, uint32_t crc)
 {
-	size_t bytes = 0;
+	*record = (IndexRecord){
+		.agent = e->meta.agent,
+		.end = (uint32_t)(b->offset + e->offset + e->len),
+		.crc = crc,
+		.raw_bytes = e->meta.raw_bytes,
+		.type = e->meta.type,
+		.channel = e->meta.channel,
+		.code = e->meta.code,
+	};
+}
+
+/* The records of the lines that have none yet: a few together, while they are still near. There is room. */
+static void index_lines(Buf *records, const Batch *b)
+{
+	size_t done = records->len / sizeof(IndexRecord);
+	IndexRecord *record = (IndexRecord *)(void *)(records->data + records->len);
+	const BatchEntry *e = &b->entries[done];
+	Crc32cLanes lanes;
+
+	for (size_t i = 0; i < CRC32C_LANES; i++) {
+		lanes.bytes[i] = b->data + (done + i < b->n ? e[i].offset : 0);
+		lanes.n[i] = done + i < b->n ? e[i].len : 0;
+	}
+	crc32c_lanes(&lanes);
+	for (size_t i = 0; done + i < b->n; i++)
+		put_record(&record[i], b, &e[i], lanes.crc[i]);
+	records->len = b->n * sizeof(IndexRecord);
+}
+
+static bool takes(const EventHead *head, bool ends)
+{
+	return head->meta.type != EVENT_TYPE_NONE && (!ends || head->ahead);
+}
+
+/* What the lines of a batch will need at the most. */
+static size_t bound_bytes(const Committer *c, bool ends)
+{
+	PendingPosition at = pending_start(&c->pending);
+	size_t bytes = 0, first;
+	const EventHead *head;
 
 	for (MailboxItem *item = c->pending.first; item && bytes < c->batch_bytes;
 		item = item->next) {
@@ -309,39 +328,71 @@ static size_t estimate_bytes(const Committer *c)
 
 		bytes += block->len + block->n * MAX_AROUND;
 	}
-	return bytes < c->batch_bytes ? bytes : c->batch_bytes;
+	if (bytes < c->batch_bytes)
+		return bytes;
+	/* The first one is taken however long it is. */
+	while ((head = pending_at(&at)) && !takes(head, ends))
+		pending_step(&at);
+	first = head ? head->body_len + MAX_AROUND : 0;
+	return first > c->batch_bytes ? first : c->batch_bytes;
+}
+
+static int batch_new(Committer *c, bool ends, Batch **ret)
+{
+	size_t lines = pending_count(&c->pending, BATCH_MAX_LINES);
+	size_t table = sizeof(Batch) + lines * sizeof(BatchEntry);
+	Buf memory = { 0 };
+	Batch *b;
+	int r;
+
+	buf_clear(&c->records, BATCH_MAX_LINES * sizeof(IndexRecord));
+	r = buf_reserve(&c->records, lines * sizeof(IndexRecord));
+	if (r == 0)
+		r = spares_reserve(&c->spares, &memory, table + bound_bytes(c, ends));
+	if (r < 0)
+		return r;
+	b = (Batch *)(void *)memory.data;
+	*b = (Batch){
+		.item.deliver = deliver_batch,
+		.committer = c,
+		.cap = memory.cap,
+		.first_seq = c->next_seq,
+		.time_us = clock_realtime_us(),
+		.entries = (BatchEntry *)(b + 1),
+		.data = memory.data + table,
+		.segment = segment_ref(c->segment),
+		.offset = c->bytes,
+	};
+	*ret = b;
+	return 0;
 }
 
 /* Lays out the events from *at on, as far as the batch and the segment go; `ends`: only those that go ahead. */
-static int fill_batch(Committer *c, Batch *b, PendingPosition *at, bool ends)
+static void fill_batch(Committer *c, Batch *b, PendingPosition *at, bool ends)
 {
 	uint64_t segment_bytes = atomic_load_explicit(&c->segment_bytes, memory_order_relaxed);
 	char time[CLOCK_RFC3339_LEN + 1];
 	const EventHead *head;
-	Buf data = { 0 };
-	int r;
 
 	clock_format_rfc3339(b->time_us, time);
-	buf_clear(&c->records, 1024 * 1024);
-	r = buf_reserve(&data, estimate_bytes(c));
-	while (r == 0 && (head = pending_at(at)) && b->n < BATCH_MAX_LINES) {
-		uint64_t after = data.len + head->body_len + MAX_AROUND;
+	while ((head = pending_at(at)) && b->n < BATCH_MAX_LINES) {
+		uint64_t after = b->len + head->body_len + MAX_AROUND;
 
-		if (head->meta.type != EVENT_TYPE_NONE && (!ends || head->ahead)) {
+		if (takes(head, ends)) {
 			if (b->n > 0 && after > c->batch_bytes)
 				break;
-			if (b->offset + after > segment_bytes && b->offset + data.len > 0)
+			if (b->offset + after > segment_bytes && b->offset + b->len > 0)
 				break;
-			r = add_line(c, b, &data, head, time);
-			if (r < 0)
-				break;
+			add_line(b, head, time);
+			if (b->n % CRC32C_LANES == 0)
+				index_lines(&c->records, b);
 		}
 		if (!ends) /* the others are passed again */
 			b->charged_bytes += head->size;
 		pending_step(at);
 	}
-	b->data = buf_take(&data, &b->len);
-	return b->n > 0 ? 0 : r;
+	if (b->n % CRC32C_LANES > 0)
+		index_lines(&c->records, b);
 }
 
 static int write_at(int fd, const char *bytes, size_t n, uint64_t offset)
@@ -407,27 +458,6 @@ static void publish(Committer *c, Batch *b)
 	}
 }
 
-static int batch_new(Committer *c, Batch **ret)
-{
-	Batch *b = calloc(1, sizeof(*b));
-
-	if (!b)
-		return -ENOMEM;
-	b->item.deliver = deliver_batch;
-	b->log = c;
-	b->first_seq = c->next_seq;
-	b->time_us = clock_realtime_us();
-	b->offset = c->bytes;
-	b->segment = segment_ref(c->segment);
-	b->entries = malloc(pending_count(&c->pending, BATCH_MAX_LINES) * sizeof(*b->entries));
-	if (!b->entries) {
-		batch_free(b);
-		return -ENOMEM;
-	}
-	*ret = b;
-	return 0;
-}
-
 /* What could not be written may fit in smaller pieces. False: it is a single line. */
 static bool try_less(Committer *c, const Batch *b)
 {
@@ -445,11 +475,11 @@ static int commit_one(Committer *c, bool ends)
 	int r = raise_ceiling(c);
 
 	if (r == 0)
-		r = batch_new(c, &b);
+		r = batch_new(c, ends, &b);
 	if (r != 0)
 		return r;
-	r = fill_batch(c, b, &at, ends);
-	if (r == 0 && b->n > 0 && !ends)
+	fill_batch(c, b, &at, ends);
+	if (b->n > 0 && !ends)
 		r = reserve_ahead(c, b->len, c->records.len);
 	if (r == 0 && b->n > 0)
 		r = write_batch(c, b);
@@ -588,12 +618,14 @@ int committer_new(const CommitterStart *start, Committer **ret)
 	c->next_seq = start->next_seq;
 	c->seq_ceiling = start->seq_ceiling;
 	c->batch_bytes = BATCH_MAX_BYTES;
-	pending_init(&c->pending);
+	pending_init(&c->pending, &c->spares);
 	c->nudge_item.deliver = deliver_nudge;
 	c->stop_item.deliver = deliver_stop;
 	atomic_store(&c->segment_bytes, start->segment_bytes);
 	atomic_store(&c->synced_seq, start->next_seq - 1);
-	r = mailbox_new(&c->mailbox);
+	r = spares_init(&c->spares);
+	if (r == 0)
+		r = mailbox_new(&c->mailbox);
 	if (r == 0 && start->durability == DURABILITY_INTERVAL)
 		r = syncer_new(start->log_dirfd, start->sync_interval_us, &hooks, &c->syncer);
 	if (r == 0)
@@ -637,6 +669,7 @@ void committer_free(Committer *c)
 		mailbox_deliver(c->mailbox, c);
 	pending_done(&c->pending);
 	segment_unref(c->segment);
+	spares_done(&c->spares);
 	buf_done(&c->records);
 	mailbox_free(c->mailbox);
 	free(c);
@@ -648,6 +681,11 @@ void committer_take_block(Committer *c, EventBlock *block)
 		&c->charged, block->len - sizeof(EventBlock), memory_order_relaxed);
 	block->item.deliver = deliver_block;
 	mailbox_post(c->mailbox, &block->item);
+}
+
+Spares *committer_spares(Committer *c)
+{
+	return &c->spares;
 }
 
 bool committer_is_full(const Committer *c)

@@ -21,8 +21,7 @@
 #include "daemon/eventlog/batch.h"
 #include "daemon/eventlog/durability.h"
 #include "daemon/eventlog/emitter.h"
-
-typedef struct Committer Committer;
+#include "daemon/eventlog/spares.h"
 
 typedef struct CommitterHooks {
 	/* All on main. */
@@ -64,6 +63,8 @@ void committer_free(Committer *c);
 
 /* Any thread. Takes the block. */
 void committer_take_block(Committer *c, EventBlock *block);
+/* Any thread. For blocks: where their memory comes from. Lends. */
+Spares *committer_spares(Committer *c);
 /* Any thread. True: take no more intake. */
 bool committer_is_full(const Committer *c);
 /* Main: it is done with so many charged bytes. True: they have just fallen below the low mark. */

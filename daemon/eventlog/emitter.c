@@ -5,12 +5,16 @@
 
 #include "daemon/eventlog/committer.h"
 
-/* A block that gets larger than this is handed over before the turn ends. */
-#define BLOCK_FULL_BYTES (256U * 1024)
+/* A block begins as large as the last one was, within bounds; one that gets larger than the upper is handed over before
+ * the turn ends. */
+#define BLOCK_MIN_BYTES  4096U
+#define BLOCK_FULL_BYTES (240U * 1024)
+/* With the event that makes it full, if that is like most. */
+#define BLOCK_MAX_BYTES  (256U * 1024)
 
 void emitter_init(Emitter *e, Committer *c)
 {
-	*e = (Emitter){ .committer = c };
+	*e = (Emitter){ .committer = c, .usual_bytes = BLOCK_MIN_BYTES };
 }
 
 void emitter_done(Emitter *e)
@@ -23,7 +27,7 @@ JsonWriter *emitter_begin(Emitter *e)
 	int r;
 
 	if (e->block.len == 0)
-		r = buf_reserve(&e->block, 4096);
+		r = spares_reserve(committer_spares(e->committer), &e->block, e->usual_bytes);
 	else
 		r = buf_reserve(&e->block, sizeof(EventHead) + 512);
 	if (r == 0 && e->block.len == 0)
@@ -64,15 +68,24 @@ int emitter_end(Emitter *e, const EventMeta *meta)
 	return 0;
 }
 
+static size_t usual(size_t last_bytes)
+{
+	if (last_bytes >= BLOCK_FULL_BYTES)
+		return BLOCK_MAX_BYTES;
+	return last_bytes > BLOCK_MIN_BYTES ? last_bytes : BLOCK_MIN_BYTES;
+}
+
 void emitter_flush(Emitter *e)
 {
 	EventBlock *block;
-	size_t len;
+	size_t len, cap = e->block.cap;
 
 	if (e->n == 0)
 		return;
 	block = (EventBlock *)(void *)buf_take(&e->block, &len);
+	e->usual_bytes = usual(len);
 	block->len = len;
+	block->cap = cap;
 	block->n = e->n;
 	e->n = 0;
 	committer_take_block(e->committer, block);

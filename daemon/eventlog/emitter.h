@@ -7,11 +7,10 @@
 #include "common/json-writer.h"
 #include "daemon/eventlog/batch.h"
 
-typedef struct Committer Committer;
-
 typedef struct Emitter {
 	Committer *committer;
-	Buf block; /* EventBlock, EventHead, body, EventHead, body, … */
+	Buf block;          /* EventBlock, EventHead, body, EventHead, body, … */
+	size_t usual_bytes; /* of a block: what the next one begins with */
 	size_t n;
 	size_t head; /* of the event that is being written */
 	JsonWriter writer;
@@ -21,6 +20,7 @@ typedef struct Emitter {
 typedef struct EventBlock {
 	MailboxItem item;
 	size_t len; /* of all, this head included */
+	size_t cap; /* of its memory */
 	size_t n;   /* events */
 } EventBlock;
 

@@ -371,18 +371,13 @@ static int hot_grow(EventLog *log)
 	return 0;
 }
 
-static size_t batch_cost(const Batch *b)
-{
-	return b->len + b->n * sizeof(BatchEntry) + sizeof(*b);
-}
-
 static void hot_drop_oldest(EventLog *log)
 {
 	Batch *b = (Batch *)*hot_slot(log, 0);
 
 	log->hot_head++;
 	log->hot_n--;
-	log->hot_bytes -= batch_cost(b);
+	log->hot_bytes -= b->cap;
 	batch_free(b);
 }
 
@@ -396,7 +391,7 @@ static bool hot_add(EventLog *log, Batch *b)
 	}
 	log->hot_n++;
 	*hot_slot(log, log->hot_n - 1) = b;
-	log->hot_bytes += batch_cost(b);
+	log->hot_bytes += b->cap;
 	return true;
 }
 

@@ -15,9 +15,9 @@ static EventBlock *block_of(MailboxItem *item)
 	return container_of(item, EventBlock, item);
 }
 
-void pending_init(Pending *p)
+void pending_init(Pending *p, Spares *spares)
 {
-	*p = (Pending){ .offset = sizeof(EventBlock) };
+	*p = (Pending){ .offset = sizeof(EventBlock), .spares = spares };
 	p->tail = &p->first;
 }
 
@@ -26,7 +26,7 @@ static void free_first(Pending *p)
 	EventBlock *block = block_of(p->first);
 
 	p->first = block->item.next;
-	free(block);
+	spares_give(p->spares, block, block->cap);
 }
 
 void pending_done(Pending *p)

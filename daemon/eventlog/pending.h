@@ -7,11 +7,13 @@
 #pragma once
 
 #include "daemon/eventlog/emitter.h"
+#include "daemon/eventlog/spares.h"
 
 typedef struct Pending {
 	MailboxItem *first, **tail; /* EventBlocks */
 	size_t offset;              /* in the first of them */
 	size_t n_ahead;             /* events that go ahead */
+	Spares *spares;             /* lent: where blocks go that are done with */
 } Pending;
 
 typedef struct PendingPosition {
@@ -24,7 +26,7 @@ typedef struct PendingRoom {
 	size_t line_bytes; /* that a line has besides its body */
 } PendingRoom;
 
-void pending_init(Pending *p);
+void pending_init(Pending *p, Spares *spares);
 /* Frees what is left. */
 void pending_done(Pending *p);
 /* Takes the block. */

@@ -63,6 +63,43 @@ START_TEST(test_lengths)
 }
 END_TEST
 
+/* Lanes of all kinds of lengths beside each other, none of them at all too. */
+START_TEST(test_lanes)
+{
+	static const size_t lengths[][CRC32C_LANES] = {
+		{ 0, 0, 0, 0 },
+		{ 1, 0, 0, 0 },
+		{ 8, 8, 8, 8 },
+		{ 7, 9, 15, 300 },
+		{ 299, 298, 297, 296 },
+		{ 16, 300, 0, 3 },
+		{ 0, 64, 65, 63 },
+	};
+	unsigned char bytes[300];
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (unsigned char)(i * 91 + (i >> 2));
+	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
+		unsigned char *copies[CRC32C_LANES];
+		Crc32cLanes lanes;
+
+		for (size_t k = 0; k < CRC32C_LANES; k++) {
+			size_t n = lengths[i][k];
+
+			copies[k] = malloc(n + 1);
+			memcpy(copies[k], bytes + sizeof(bytes) - n, n);
+			lanes.bytes[k] = copies[k];
+			lanes.n[k] = n;
+		}
+		crc32c_lanes(&lanes);
+		for (size_t k = 0; k < CRC32C_LANES; k++) {
+			ck_assert_uint_eq(lanes.crc[k], slow(copies[k], lengths[i][k]));
+			free(copies[k]);
+		}
+	}
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("crc32c");
@@ -70,6 +107,7 @@ Suite *test_suite(void)
 
 	tcase_add_test(tc, test_vectors);
 	tcase_add_test(tc, test_lengths);
+	tcase_add_test(tc, test_lanes);
 	suite_add_tcase(s, tc);
 	return s;
 }
