@@ -564,10 +564,6 @@ static void apply_entry(Orchestrator *o, const Batch *b, const BatchEntry *e, ui
 		return;
 	a->last_seq = seq;
 	switch (e->meta.type) {
-	case EVENT_TYPE_AGENT_PARTIAL_OUTPUT:
-		a->chunks++;
-		a->bytes += e->meta.raw_bytes;
-		break;
 	case EVENT_TYPE_AGENT_SPAWNED:
 		apply_spawned(o, a, b, e);
 		break;
@@ -584,13 +580,31 @@ static void apply_entry(Orchestrator *o, const Batch *b, const BatchEntry *e, ui
 	default:
 		break;
 	}
-	projection_note(&o->projection, a, seq, e->meta.type != EVENT_TYPE_AGENT_PARTIAL_OUTPUT);
+	projection_note(&o->projection, a, seq, true);
+}
+
+/* What most events are. */
+static void apply_output(Orchestrator *o, const BatchEntry *e, uint64_t seq)
+{
+	Agent *a = e->meta.owner;
+
+	a->last_seq = seq;
+	a->chunks++;
+	a->bytes += e->meta.raw_bytes;
+	if (a->dirty_since == 0)
+		projection_note(&o->projection, a, seq, false);
 }
 
 void orchestrator_apply(Orchestrator *o, const Batch *batch)
 {
-	for (size_t i = 0; i < batch->n; i++)
-		apply_entry(o, batch, &batch->entries[i], batch->first_seq + i);
+	for (size_t i = 0; i < batch->n; i++) {
+		const BatchEntry *e = &batch->entries[i];
+
+		if (e->meta.type == EVENT_TYPE_AGENT_PARTIAL_OUTPUT && e->meta.owner)
+			apply_output(o, e, batch->first_seq + i);
+		else
+			apply_entry(o, batch, e, batch->first_seq + i);
+	}
 }
 
 void orchestrator_log_state(Orchestrator *o, int error)

@@ -151,10 +151,14 @@ static void say_started(AgentRun *run, int64_t pid)
 		run->out_of_memory = run->runner->output_lost = true;
 }
 
+/* Most events are chunks: what does not change in them is not put together each time. */
 static int say_chunk(AgentRun *run, const BackendEvent *e)
 {
-	JsonWriter *w = begin(run, EVENT_TYPE_AGENT_PARTIAL_OUTPUT);
+	static const char type[] = "\"type\":\"AgentPartialOutput\"";
+	JsonWriter *w = emitter_begin(&run->runner->emitter);
 
+	jw_raw(w, type, sizeof(type) - 1);
+	jw_raw(w, run->members, run->members_len);
 	jw_key_uint(w, "index", run->chunks);
 	jw_key(w, "chunk");
 	if (utf8_valid(e->chunk, e->chunk_len)) {
