@@ -32,16 +32,15 @@ typedef struct BatchEntry {
 typedef struct Batch {
 	MailboxItem item;
 	Committer *committer; /* that it comes from */
-	size_t cap;           /* bytes of that memory */
+	size_t cap;           /* bytes of that memory, which it is charged with */
 	uint64_t first_seq;
 	uint64_t time_us; /* realtime: what stands in each line */
 	BatchEntry *entries;
 	size_t n;
 	char *data;
 	size_t len;
-	size_t charged_bytes; /* what it counts for in the backpressure */
-	Segment *segment;     /* one reference */
-	uint64_t offset;      /* of `data` in the segment */
+	Segment *segment; /* one reference */
+	uint64_t offset;  /* of `data` in the segment */
 } Batch;
 
 static inline uint64_t batch_end_seq(const Batch *b)

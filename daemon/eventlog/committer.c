@@ -387,8 +387,6 @@ static void fill_batch(Committer *c, Batch *b, PendingPosition *at, bool ends)
 			if (b->n % CRC32C_LANES == 0)
 				index_lines(&c->records, b);
 		}
-		if (!ends) /* the others are passed again */
-			b->charged_bytes += head->size;
 		pending_step(at);
 	}
 	if (b->n % CRC32C_LANES > 0)
@@ -467,6 +465,14 @@ static bool try_less(Committer *c, const Batch *b)
 	return true;
 }
 
+static void release(Committer *c, size_t bytes)
+{
+	if (!committer_release(c, bytes))
+		return;
+	atomic_store(&c->drained, true);
+	nudge_main(c);
+}
+
 /* One batch, or one step towards it. `ends`: only what goes ahead, into the reserve. */
 static int commit_one(Committer *c, bool ends)
 {
@@ -488,10 +494,12 @@ static int commit_one(Committer *c, bool ends)
 		batch_free(b);
 		return r;
 	}
+	if (b->n > 0)
+		atomic_fetch_add_explicit(&c->charged, b->cap, memory_order_relaxed);
 	if (ends)
 		pending_take_out(&c->pending, b->n);
 	else
-		pending_advance(&c->pending, &at);
+		release(c, pending_advance(&c->pending, &at));
 	if (b->n > 0) {
 		c->batch_bytes =
 			c->batch_bytes < BATCH_MAX_BYTES / 2 ? c->batch_bytes * 2 : BATCH_MAX_BYTES;
@@ -499,10 +507,6 @@ static int commit_one(Committer *c, bool ends)
 		return 0;
 	}
 	/* Nothing but what was taken out before; or the next line needs a segment of its own. */
-	if (committer_release(c, b->charged_bytes)) {
-		atomic_store(&c->drained, true);
-		nudge_main(c);
-	}
 	batch_free(b);
 	return ends || c->pending.first ? rotate(c) : 0;
 }
@@ -677,8 +681,7 @@ void committer_free(Committer *c)
 
 void committer_take_block(Committer *c, EventBlock *block)
 {
-	atomic_fetch_add_explicit(
-		&c->charged, block->len - sizeof(EventBlock), memory_order_relaxed);
+	atomic_fetch_add_explicit(&c->charged, block->cap, memory_order_relaxed);
 	block->item.deliver = deliver_block;
 	mailbox_post(c->mailbox, &block->item);
 }

@@ -9,8 +9,8 @@
  * told (on_state), and again when it works. A megabyte is reserved ahead, which output may not use: ends go into it,
  * ahead of what waits of other agents.
  *
- * Backpressure: bytes are charged when a block is handed over, and released when main is done with them. Above the high mark
- * committer_is_full() says so; main is told to wake who waits when they fall below the low one.
+ * Backpressure: charged is the memory of the blocks that were handed over, until they are committed, and of the batches that main
+ * is not done with. Above the high mark committer_is_full() says so; main is told to wake who waits when it falls below the low one.
  *
  * Thread: its own; each function says who may call it. */
 #pragma once

@@ -5,16 +5,18 @@
 
 #include "daemon/eventlog/committer.h"
 
-/* A block begins as large as the last one was, within bounds; one that gets larger than the upper is handed over before
- * the turn ends. */
-#define BLOCK_MIN_BYTES  4096U
-#define BLOCK_FULL_BYTES (240U * 1024)
-/* With the event that makes it full, if that is like most. */
-#define BLOCK_MAX_BYTES  (256U * 1024)
+/* A block begins small, or where the last one was not, as one piece of the spares, and is handed over before the turn ends
+ * when one more event like the last would not fit into that. */
+#define BLOCK_SMALL_BYTES 4096U
+#define BLOCK_USED_BYTES  (16U * 1024)
+#define BLOCK_PIECE_BYTES (128U * 1024)
+
+/* What an event is given room for before anything is known of it. */
+#define BEGIN_BYTES (sizeof(EventHead) + 512)
 
 void emitter_init(Emitter *e, Committer *c)
 {
-	*e = (Emitter){ .committer = c, .usual_bytes = BLOCK_MIN_BYTES };
+	*e = (Emitter){ .committer = c, .begin_bytes = BLOCK_SMALL_BYTES };
 }
 
 void emitter_done(Emitter *e)
@@ -27,9 +29,9 @@ JsonWriter *emitter_begin(Emitter *e)
 	int r;
 
 	if (e->block.len == 0)
-		r = spares_reserve(committer_spares(e->committer), &e->block, e->usual_bytes);
+		r = spares_reserve(committer_spares(e->committer), &e->block, e->begin_bytes);
 	else
-		r = buf_reserve(&e->block, sizeof(EventHead) + 512);
+		r = buf_reserve(&e->block, BEGIN_BYTES);
 	if (r == 0 && e->block.len == 0)
 		e->block.len = sizeof(EventBlock);
 	e->head = e->block.len;
@@ -63,16 +65,9 @@ int emitter_end(Emitter *e, const EventMeta *meta)
 	};
 	memcpy(e->block.data + e->head, &head, sizeof(head));
 	e->n++;
-	if (e->block.len >= BLOCK_FULL_BYTES)
+	if (e->block.len + BEGIN_BYTES + head.size > BLOCK_PIECE_BYTES)
 		emitter_flush(e);
 	return 0;
-}
-
-static size_t usual(size_t last_bytes)
-{
-	if (last_bytes >= BLOCK_FULL_BYTES)
-		return BLOCK_MAX_BYTES;
-	return last_bytes > BLOCK_MIN_BYTES ? last_bytes : BLOCK_MIN_BYTES;
 }
 
 void emitter_flush(Emitter *e)
@@ -83,7 +78,7 @@ void emitter_flush(Emitter *e)
 	if (e->n == 0)
 		return;
 	block = (EventBlock *)(void *)buf_take(&e->block, &len);
-	e->usual_bytes = usual(len);
+	e->begin_bytes = len > BLOCK_USED_BYTES ? BLOCK_PIECE_BYTES : BLOCK_SMALL_BYTES;
 	block->len = len;
 	block->cap = cap;
 	block->n = e->n;

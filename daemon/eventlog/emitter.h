@@ -10,7 +10,7 @@
 typedef struct Emitter {
 	Committer *committer;
 	Buf block;          /* EventBlock, EventHead, body, EventHead, body, … */
-	size_t usual_bytes; /* of a block: what the next one begins with */
+	size_t begin_bytes; /* what the next block begins with */
 	size_t n;
 	size_t head; /* of the event that is being written */
 	JsonWriter writer;

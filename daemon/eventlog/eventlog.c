@@ -472,7 +472,7 @@ static void list_begun(EventLog *log)
 static void on_batch(Batch *b, void *userdata)
 {
 	EventLog *log = userdata;
-	size_t charged = b->charged_bytes;
+	size_t charged = b->cap;
 	bool hot;
 
 	if (log->active_base != b->segment->base)
@@ -523,6 +523,9 @@ static void on_synced(uint64_t seq, void *userdata)
 	if (seq <= log->synced_seq)
 		return;
 	log->synced_seq = seq;
+	/* Nothing came for a while: what the last rush needed is given back. */
+	if (seq + 1 >= log->end_seq && log->options.durability == DURABILITY_INTERVAL)
+		spares_drop(committer_spares(log->committer));
 	log->hooks.on_synced(seq, log->hooks.userdata);
 }
 

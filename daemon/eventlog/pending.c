@@ -80,13 +80,18 @@ size_t pending_count(const Pending *p, size_t most)
 	return n < most ? n : most;
 }
 
-void pending_advance(Pending *p, const PendingPosition *at)
+size_t pending_advance(Pending *p, const PendingPosition *at)
 {
-	while (p->first && p->first != at->block)
+	size_t bytes = 0;
+
+	while (p->first && p->first != at->block) {
+		bytes += block_of(p->first)->cap;
 		free_first(p);
+	}
 	if (!p->first)
 		p->tail = &p->first;
 	p->offset = p->first ? at->offset : sizeof(EventBlock);
+	return bytes;
 }
 
 /* ---- Going ahead ---- */

@@ -40,8 +40,8 @@ void pending_step(PendingPosition *at);
 bool pending_is_done(const Pending *p);
 /* An upper bound of how many events there are, if it is less than `most`. */
 size_t pending_count(const Pending *p, size_t most);
-/* Frees what is before `at`. */
-void pending_advance(Pending *p, const PendingPosition *at);
+/* Gives back the blocks before `at`; returns how much memory that was. */
+size_t pending_advance(Pending *p, const PendingPosition *at);
 
 /* Marks (EventHead.ahead) those that go ahead: what the daemon says of itself, and agents that end, each with all that
  * waits of it, as far as there is room. -ENOMEM: none does. */

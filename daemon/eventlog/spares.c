@@ -13,16 +13,31 @@ int spares_init(Spares *s)
 	return -pthread_mutex_init(&s->lock, NULL);
 }
 
+void spares_drop(Spares *s)
+{
+	SparePiece *pieces = NULL, *next;
+
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < SPARES_CLASSES; i++) {
+		for (SparePiece *piece = s->first[i]; piece; piece = next) {
+			next = piece->next;
+			piece->next = pieces;
+			pieces = piece;
+		}
+		s->first[i] = NULL;
+	}
+	s->bytes = 0;
+	pthread_mutex_unlock(&s->lock);
+	for (; pieces; pieces = next) {
+		next = pieces->next;
+		free(pieces);
+	}
+}
+
 void spares_done(Spares *s)
 {
-	for (size_t i = 0; i < SPARES_CLASSES; i++) {
-		for (SparePiece *piece = s->first[i], *next; piece; piece = next) {
-			next = piece->next;
-			free(piece);
-		}
-	}
+	spares_drop(s);
 	pthread_mutex_destroy(&s->lock);
-	*s = (Spares){ 0 };
 }
 
 /* The least class whose pieces hold `bytes`; SPARES_CLASSES: none does. */

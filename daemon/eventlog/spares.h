@@ -31,5 +31,7 @@ void spares_done(Spares *s);
 
 /* Gives an empty buffer memory for `bytes` at least. -ENOMEM. */
 int spares_reserve(Spares *s, Buf *b, size_t bytes) _must_check_;
+/* Frees what is spare. */
+void spares_drop(Spares *s);
 /* Takes memory that malloc() would know, `cap` bytes of it. Bears NULL. */
 void spares_give(Spares *s, void *memory, size_t cap);

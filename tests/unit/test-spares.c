@@ -82,6 +82,10 @@ START_TEST(test_bound)
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		give(all[i]);
 	ck_assert_uint_eq(spares.bytes, SPARES_MAX_BYTES);
+	spares_drop(&spares);
+	ck_assert_uint_eq(spares.bytes, 0);
+	give(take(LARGEST));
+	ck_assert_uint_eq(spares.bytes, LARGEST);
 }
 END_TEST
 
