@@ -1,7 +1,8 @@
 /* Subscriptions whose cursor is further back than what is hot: a turn of them on the reader's thread.
  *
  * The lines are read and compared with their CRC before anything is sent; then long stretches go by sendfile(2), whose pages are
- * in memory by then. */
+ * in memory by then. What was written since the last sync is not compared: ten subscribers that are a little behind would
+ * have it read ten times. */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -50,6 +51,7 @@ typedef struct Stretch {
 	size_t n;
 	size_t bytes; /* that reading them takes, the small holes between them included */
 	bool whole;   /* there are no holes */
+	bool fresh;   /* it is sent without being read */
 	Buf data;
 	ColdLine lines[STRETCH_LINES];
 } Stretch;
@@ -216,6 +218,25 @@ static ssize_t send_pieces(const Stretch *st, int fd)
 	return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+/* Keeps what is left of a line of which `sent` bytes went out. */
+static int keep_rest(const Stretch *st, ColdJob *j, const ColdLine *line, size_t sent)
+{
+	size_t len = line->end - line->start - sent;
+	ssize_t n;
+	int r;
+
+	if (!st->fresh)
+		return buf_append(&j->rest, st->data.data + line->at + sent, len);
+	r = buf_reserve(&j->rest, len);
+	if (r < 0)
+		return r;
+	n = fd_pread_all(st->segment->fd, j->rest.data, len, (off_t)(line->start + sent));
+	if (n < 0)
+		return (int)n;
+	j->rest.len = len;
+	return (size_t)n == len ? 0 : -EIO;
+}
+
 /* Sends it, and leaves the cursor behind what went out. -EAGAIN: not all of it did. */
 static int stretch_send(Stretch *st, ColdJob *j)
 {
@@ -224,6 +245,8 @@ static int stretch_send(Stretch *st, ColdJob *j)
 
 	if (n < 0)
 		return -errno;
+	if (n == 0) /* somebody has cut the file */
+		return -EIO;
 	for (size_t i = 0; i < st->n; i++) {
 		const ColdLine *line = &st->lines[i];
 		size_t len = line->end - line->start;
@@ -234,7 +257,7 @@ static int stretch_send(Stretch *st, ColdJob *j)
 		j->cursor = line->seq + 1;
 		j->told_seq = line->seq;
 		if (sent < len) {
-			r = buf_append(&j->rest, st->data.data + line->at + sent, len - sent);
+			r = keep_rest(st, j, line, sent);
 			return r < 0 ? r : -EAGAIN;
 		}
 		sent -= len;
@@ -252,7 +275,8 @@ static int flush(Stretch *st, ColdJob *j)
 	if (n == 0)
 		return 0;
 	j->stretches++;
-	r = stretch_read(st);
+	st->fresh = st->whole && st->bytes >= SENDFILE_BYTES && first >= j->view.fresh_seq;
+	r = st->fresh ? 0 : stretch_read(st);
 	if (r == -EBADMSG) {
 		log_error("event %" PRIu64 " is damaged in the log: it is left out", first);
 		j->gap_from = j->gap_to = first;

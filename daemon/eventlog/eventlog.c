@@ -671,6 +671,8 @@ LogView eventlog_view(const EventLog *log)
 		.table = log->table,
 		.oldest_seq = eventlog_oldest_seq(log),
 		.end_seq = log->n_begun > 0 ? log->begun[0].base : log->end_seq,
+		.fresh_seq = log->options.durability == DURABILITY_INTERVAL ? log->synced_seq + 1
+									    : UINT64_MAX,
 	};
 }
 
