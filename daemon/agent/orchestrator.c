@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/jsonx-find.h"
 #include "common/jsonx.h"
 #include "common/log.h"
 #include "daemon/agent/spec-job.h"
@@ -320,12 +321,13 @@ static Runner *least_loaded(const Orchestrator *o)
 	return best;
 }
 
-static int make_run(Orchestrator *o, Agent *a, json_object *spec)
+/* `spec` is its AgentSpawned object, of which a run needs two members. */
+static int make_run(Orchestrator *o, Agent *a, const char *spec, size_t len)
 {
+	_cleanup_json_ json_object *prompt = NULL, *options = NULL;
 	BackendSpec backend_spec = {
 		.agent_id = a->id,
 		.attempt = a->attempt + 1,
-		.options = jsonx_get(spec, "options", json_type_object),
 		.input = a->input.data,
 		.input_len = a->input.len,
 		.input_ended = a->input_ended,
@@ -344,11 +346,18 @@ static int make_run(Orchestrator *o, Agent *a, json_object *spec)
 		.idle_ms = a->idle_ms,
 		.kill_grace_ms = o->config->kill_grace_ms,
 	};
-	int r;
+	int r = jsonx_find_value(spec, len, "prompt", &prompt);
 
-	backend_spec.prompt = jsonx_get_string(spec, "prompt", &backend_spec.prompt_len);
-	if (!backend_spec.prompt || !backend_spec.options)
+	if (r == 0)
+		r = jsonx_find_value(spec, len, "options", &options);
+	if (r < 0)
+		return r == -ENOENT ? -EBADMSG : r;
+	if (!json_object_is_type(prompt, json_type_string) ||
+		!json_object_is_type(options, json_type_object))
 		return -EBADMSG;
+	backend_spec.prompt = json_object_get_string(prompt);
+	backend_spec.prompt_len = (size_t)json_object_get_string_len(prompt);
+	backend_spec.options = options;
 	r = a->backend->run_new(&backend_spec, &run_spec.backend_run);
 	return r < 0 ? r : agent_run_new(&run_spec, &a->run);
 }
@@ -376,15 +385,10 @@ static void say_unsaid(Orchestrator *o)
 	}
 }
 
-/* `spec` is its AgentSpawned object. */
 static void start_with(Orchestrator *o, Agent *a, const char *spec, size_t len)
 {
-	_cleanup_json_ json_object *object = NULL;
-	JsonxError why;
-	int r = jsonx_parse(spec, len, &object, &why);
+	int r = make_run(o, a, spec, len);
 
-	if (r == 0)
-		r = make_run(o, a, object);
 	if (r < 0) {
 		cannot_start(o, a, r);
 		return;
