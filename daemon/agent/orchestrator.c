@@ -665,6 +665,8 @@ bool orchestrator_end_turn(Orchestrator *o)
 	while (may_start(o) && (a = scheduler_next(&o->scheduler)))
 		start_agent(o, a);
 	say_unsaid(o);
+	for (unsigned i = 0; i < o->n_runners; i++)
+		runner_flush(o->runners[i]);
 	emitter_flush(&o->emitter);
 	forget_ended(o);
 	if (o->stopping && !o->all_ended_said && o->scheduler.running == 0 &&

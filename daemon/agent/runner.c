@@ -15,7 +15,9 @@ struct Runner {
 	Mailbox *main;
 	int reaper_fd; /* until the worker has it */
 	ReaperClient *reaper;
-	size_t load; /* main's */
+	/* Main's. */
+	size_t load;
+	MailboxList out; /* until the end of its turn */
 
 	/* The worker's. */
 	Emitter emitter;
@@ -537,14 +539,14 @@ void runner_start(Runner *r, AgentRun *run)
 	run->runner = r;
 	run->item.deliver = deliver_start;
 	r->load++;
-	worker_post(r->worker, &run->item);
+	mailbox_list_add(&r->out, &run->item);
 }
 
 void runner_free_run(Runner *r, AgentRun *run)
 {
 	run->item.deliver = deliver_free;
 	r->load--;
-	worker_post(r->worker, &run->item);
+	mailbox_list_add(&r->out, &run->item);
 }
 
 int runner_stop_run(Runner *r, AgentRun *run, AgentStop stop)
@@ -554,7 +556,7 @@ int runner_stop_run(Runner *r, AgentRun *run, AgentStop stop)
 	if (!m)
 		return -ENOMEM;
 	*m = (StopMessage){ .item.deliver = deliver_stop, .run = run, .stop = stop };
-	worker_post(r->worker, &m->item);
+	mailbox_list_add(&r->out, &m->item);
 	return 0;
 }
 
@@ -575,8 +577,13 @@ int runner_send(Runner *r, AgentRun *run, const char *bytes, size_t len, bool eo
 	};
 	if (len > 0)
 		memcpy(m->bytes, bytes, len);
-	worker_post(r->worker, &m->item);
+	mailbox_list_add(&r->out, &m->item);
 	return 0;
+}
+
+void runner_flush(Runner *r)
+{
+	worker_post_list(r->worker, &r->out);
 }
 
 size_t runner_load(const Runner *r)
@@ -669,6 +676,7 @@ int runner_new(const RunnerStart *start, Runner **ret)
 		return -ENOMEM;
 	r->main = start->main;
 	r->hooks = start->hooks;
+	mailbox_list_init(&r->out);
 	r->reaper_fd = TAKE_FD(fd);
 	r->wish_item.deliver = deliver_wish;
 	r->broken_item.deliver = deliver_broken;
@@ -691,14 +699,18 @@ int runner_new(const RunnerStart *start, Runner **ret)
 
 void runner_stop(Runner *r)
 {
-	if (r)
-		worker_stop(r->worker);
+	if (!r)
+		return;
+	runner_flush(r);
+	worker_stop(r->worker);
 }
 
 void runner_free(Runner *r)
 {
 	if (!r)
 		return;
+	if (r->worker)
+		runner_stop(r);
 	worker_free(r->worker);
 	emitter_done(&r->emitter);
 	if (r->reaper_fd >= 0)

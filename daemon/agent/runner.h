@@ -4,6 +4,8 @@
  * hands it over with runner_start(), and has it freed with runner_free_run() once its last event was committed; whatever
  * main has posted about it before that finds it alive. It says its last event exactly once.
  *
+ * What main has for runs goes over at the end of its turn, with runner_flush(): in the order of the calls, in one message.
+ *
  * Thread: the functions here are main's; the rest happens on the worker. */
 #pragma once
 
@@ -64,6 +66,7 @@ int agent_run_new(const AgentRunSpec *spec, AgentRun **ret) _must_check_;
 /* For one that was never started. Bears NULL. */
 void agent_run_free(AgentRun *run);
 
+void runner_flush(Runner *r);
 void runner_start(Runner *r, AgentRun *run);
 void runner_free_run(Runner *r, AgentRun *run);
 /* Best effort without memory: -ENOMEM. */

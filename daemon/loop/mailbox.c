@@ -14,8 +14,7 @@
 struct Mailbox {
 	pthread_mutex_t lock;
 	pthread_cond_t posted;
-	MailboxItem *head;
-	MailboxItem **tail;
+	MailboxList items;
 	bool waiting; /* the reader, for `posted` */
 	bool watched; /* somebody looks at the descriptor */
 	int fd;
@@ -50,7 +49,7 @@ int mailbox_new(Mailbox **ret)
 		free(m);
 		return r;
 	}
-	m->tail = &m->head;
+	mailbox_list_init(&m->items);
 	r = init_lock(m);
 	if (r < 0) {
 		close(m->fd);
@@ -71,24 +70,48 @@ void mailbox_free(Mailbox *m)
 	free(m);
 }
 
-void mailbox_post(Mailbox *m, MailboxItem *item)
+void mailbox_list_init(MailboxList *list)
+{
+	list->head = NULL;
+	list->tail = &list->head;
+}
+
+void mailbox_list_add(MailboxList *list, MailboxItem *item)
+{
+	item->next = NULL;
+	*list->tail = item;
+	list->tail = &item->next;
+}
+
+void mailbox_post_list(Mailbox *m, MailboxList *list)
 {
 	bool wake, announce;
 
-	item->next = NULL;
+	if (!list->head)
+		return;
 	pthread_mutex_lock(&m->lock);
-	announce = m->watched && !m->head;
+	announce = m->watched && !m->items.head;
 	wake = m->waiting;
 	m->waiting = false;
-	*m->tail = item;
-	m->tail = &item->next;
+	*m->items.tail = list->head;
+	m->items.tail = list->tail;
 	pthread_mutex_unlock(&m->lock);
+	mailbox_list_init(list);
 
 	if (wake)
 		pthread_cond_signal(&m->posted);
 	/* Fails only where the counter is at its limit, and then the reader is awake anyway. */
 	if (announce && eventfd_write(m->fd, 1) < 0)
 		return;
+}
+
+void mailbox_post(Mailbox *m, MailboxItem *item)
+{
+	MailboxList list;
+
+	mailbox_list_init(&list);
+	mailbox_list_add(&list, item);
+	mailbox_post_list(m, &list);
 }
 
 int mailbox_fd(Mailbox *m)
@@ -102,10 +125,9 @@ int mailbox_fd(Mailbox *m)
 /* Lock held. */
 static MailboxItem *take(Mailbox *m)
 {
-	MailboxItem *items = m->head;
+	MailboxItem *items = m->items.head;
 
-	m->head = NULL;
-	m->tail = &m->head;
+	mailbox_list_init(&m->items);
 	return items;
 }
 
@@ -151,7 +173,7 @@ MailboxItem *mailbox_wait(Mailbox *m, int timeout_ms)
 		.tv_nsec = (long)(until_us % USEC_PER_SEC * 1000),
 	};
 	pthread_mutex_lock(&m->lock);
-	while (!m->head && wait_for_post(m, timeout_ms > 0 ? &until : NULL))
+	while (!m->items.head && wait_for_post(m, timeout_ms > 0 ? &until : NULL))
 		;
 	items = take(m);
 	pthread_mutex_unlock(&m->lock);

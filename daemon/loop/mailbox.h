@@ -19,6 +19,11 @@ typedef struct MailboxItem {
 	void (*deliver)(struct MailboxItem *item, void *receiver);
 } MailboxItem;
 
+/* Items that are to be posted together. */
+typedef struct MailboxList {
+	MailboxItem *head, **tail;
+} MailboxList;
+
 typedef struct Mailbox Mailbox;
 
 int mailbox_new(Mailbox **ret) _must_check_;
@@ -27,6 +32,12 @@ void mailbox_free(Mailbox *m);
 
 /* Any thread. Items of one thread are read in the order in which it posted them. */
 void mailbox_post(Mailbox *m, MailboxItem *item);
+
+/* Of whoever posts: a whole turn's items cost one look at the lock, and wake the reader once. */
+void mailbox_list_init(MailboxList *list);
+void mailbox_list_add(MailboxList *list, MailboxItem *item);
+/* Any thread. Leaves the list empty. */
+void mailbox_post_list(Mailbox *m, MailboxList *list);
 
 /* Readable while something may be there that was posted after the first call. */
 int mailbox_fd(Mailbox *m);

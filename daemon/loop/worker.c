@@ -215,6 +215,11 @@ void worker_post(Worker *w, MailboxItem *item)
 	mailbox_post(w->mailbox, item);
 }
 
+void worker_post_list(Worker *w, MailboxList *list)
+{
+	mailbox_post_list(w->mailbox, list);
+}
+
 unsigned worker_index(const Worker *w)
 {
 	return w->index;

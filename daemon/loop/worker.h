@@ -43,6 +43,7 @@ void worker_free(Worker *w);
 
 /* Any thread. The item is delivered to the Worker, on its thread. Never blocks, never fails. */
 void worker_post(Worker *w, MailboxItem *item);
+void worker_post_list(Worker *w, MailboxList *list);
 
 unsigned worker_index(const Worker *w);
 struct event_base *worker_base(Worker *w);

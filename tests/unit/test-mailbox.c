@@ -92,6 +92,29 @@ START_TEST(test_one_wake_up)
 }
 END_TEST
 
+/* A list goes over whole, behind what was posted before it, and can be filled again. */
+START_TEST(test_list)
+{
+	MailboxList list;
+	uint64_t count;
+
+	mailbox_list_init(&list);
+	mailbox_post_list(mailbox, &list);
+	ck_assert(!readable());
+	mailbox_post(mailbox, &messages[0][0].item);
+	for (unsigned i = 1; i < 50; i++)
+		mailbox_list_add(&list, &messages[0][i].item);
+	mailbox_post_list(mailbox, &list);
+	ck_assert_ptr_null(list.head);
+	mailbox_list_add(&list, &messages[0][50].item);
+	mailbox_post_list(mailbox, &list);
+	mailbox_post(mailbox, &messages[0][51].item);
+	ck_assert_int_eq(read(mailbox_fd(mailbox), &count, sizeof(count)), sizeof(count));
+	ck_assert_uint_eq(count, 1);
+	ck_assert_uint_eq(mailbox_deliver(mailbox, NULL), 52);
+}
+END_TEST
+
 static void post_again(MailboxItem *item, void *receiver)
 {
 	(void)receiver;
@@ -182,6 +205,7 @@ Suite *test_suite(void)
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, test_order);
 	tcase_add_test(tc, test_one_wake_up);
+	tcase_add_test(tc, test_list);
 	tcase_add_test(tc, test_posted_while_delivered);
 	tcase_add_test(tc, test_not_watched);
 	tcase_add_test(tc, test_wait_times_out);

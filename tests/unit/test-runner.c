@@ -115,9 +115,11 @@ START_TEST(test_end_without_memory)
 	AgentRun *run = new_run(&f);
 
 	runner_start(runner, run);
+	runner_flush(runner);
 	log_fixture_wait(&f, 1);
 	ck_assert_int_eq(newest()->type, EVENT_TYPE_AGENT_STARTED);
 	ck_assert_int_eq(runner_stop_run(runner, run, (AgentStop){ .code = AGENT_ERROR_NONE }), 0);
+	runner_flush(runner);
 	log_fixture_wait(&f, 2);
 	ck_assert_int_eq(newest()->type, EVENT_TYPE_AGENT_ERROR);
 	ck_assert_int_eq(newest()->code, AGENT_ERROR_RESOURCE_LIMIT);
@@ -134,9 +136,11 @@ START_TEST(test_stop_frees_all)
 
 	runner_start(runner, ended);
 	runner_start(runner, running);
+	runner_flush(runner);
 	log_fixture_wait(&f, 2);
 	ck_assert_int_eq(
 		runner_stop_run(runner, ended, (AgentStop){ .code = AGENT_ERROR_NONE }), 0);
+	runner_flush(runner);
 	log_fixture_wait(&f, 3);
 	runner_stop(runner);
 }
