@@ -36,7 +36,8 @@ void projection_init(Projection *p, EventLog *log, Reader *reader, uint64_t appl
 {
 	*p = (Projection){ .log = log, .reader = reader, .applied = applied };
 	list_init(&p->dirty);
-	list_init(&p->urgent);
+	list_init(&p->begun);
+	list_init(&p->ended);
 }
 
 static void mark(Projection *p, Agent *a, uint64_t since, bool urgent)
@@ -46,10 +47,14 @@ static void mark(Projection *p, Agent *a, uint64_t since, bool urgent)
 		list_append(&p->dirty, &a->dirty);
 		p->n_dirty++;
 	}
-	if (urgent && list_empty(&a->urgent)) {
-		list_append(&p->urgent, &a->urgent);
+	if (!urgent)
+		return;
+	if (list_empty(&a->urgent))
 		p->n_urgent++;
-	}
+	else if (agent_is_live(a))
+		return;
+	list_remove(&a->urgent);
+	list_append(agent_is_live(a) ? &p->begun : &p->ended, &a->urgent);
 }
 
 static void clean(Projection *p, Agent *a)
@@ -303,19 +308,33 @@ static uint64_t applied_now(const Projection *p)
 	return applied > p->applied ? applied : p->applied;
 }
 
+/* Of who has begun, those that have not ended since: most agents have one row written, not three. */
+static void gather_begun(Projection *p, RowsJob *j, size_t room, bool all)
+{
+	list_foreach_safe (node, &p->begun) {
+		Agent *a = container_of(node, Agent, urgent);
+
+		if (j->n == room || (!all && a->dirty_since > p->settled_seq))
+			return;
+		if (is_synced(p, a))
+			add_row(p, j, a);
+	}
+}
+
 static void gather(Projection *p, RowsJob *j, size_t room, bool all)
 {
 	uint64_t end = eventlog_end_seq(p->log);
 	uint64_t lag = MAX_LAG_EVENTS > 10 * p->n_dirty ? MAX_LAG_EVENTS : 10 * p->n_dirty;
 
-	list_foreach_safe (node, &p->urgent) {
+	/* In the order of their last events, but for rows that failed. */
+	list_foreach_safe (node, &p->ended) {
 		Agent *a = container_of(node, Agent, urgent);
 
-		if (j->n == room)
-			return;
-		if (is_synced(p, a))
-			add_row(p, j, a);
+		if (j->n == room || !is_synced(p, a))
+			break;
+		add_row(p, j, a);
 	}
+	gather_begun(p, j, room, all);
 	list_foreach_safe (node, &p->dirty) {
 		Agent *a = container_of(node, Agent, dirty);
 
@@ -324,6 +343,16 @@ static void gather(Projection *p, RowsJob *j, size_t room, bool all)
 		if (is_synced(p, a))
 			add_row(p, j, a);
 	}
+}
+
+static void note_synced(Projection *p)
+{
+	uint64_t synced_seq = eventlog_synced_seq(p->log);
+
+	if (synced_seq == p->synced_seq)
+		return;
+	p->settled_seq = p->synced_seq;
+	p->synced_seq = synced_seq;
 }
 
 /* ---- Retention ---- */
@@ -488,6 +517,7 @@ static void run(Projection *p, bool all)
 	bool may_write = may_try(&p->writing);
 	RowsJob *j;
 
+	note_synced(p);
 	prune(p);
 	if (p->in_flight || room == 0 || !may_write || rows_new(p, room, &j) < 0)
 		return;

@@ -1,9 +1,9 @@
 /* Keeps the catalog behind the log: gathers which agents have changed, and has the reader write their rows in batches,
  * once the log is synced that far.
  *
- * What has begun or ended is written soon; a running agent's counters only when the catalog would otherwise fall so far
- * behind that a start would have to read too much. "Applied" is the event before the oldest one that some row does
- * not know.
+ * What has ended is written as soon as it is synced, what has begun one sync later, if it has not ended by then; a running
+ * agent's counters only when the catalog would otherwise fall so far behind that a start would have to read too much.
+ * "Applied" is the event before the oldest one that some row does not know.
  *
  * Thread: main. */
 #pragma once
@@ -19,12 +19,15 @@ typedef struct Retry {
 } Retry;
 
 typedef struct Projection {
-	EventLog *log;   /* lent */
-	Reader *reader;  /* lent */
-	ListNode dirty;  /* agents with changes, by their first unknown event */
-	ListNode urgent; /* of these, who has begun or ended since its row was written */
+	EventLog *log;  /* lent */
+	Reader *reader; /* lent */
+	ListNode dirty; /* agents with changes, by their first unknown event */
+	ListNode begun; /* of these, who has begun since its row was written, */
+	ListNode ended; /* and who has ended; by Agent.urgent */
 	size_t n_dirty, n_urgent;
 	uint64_t applied;
+	uint64_t synced_seq;    /* as far as it was last looked at, */
+	uint64_t settled_seq;   /* and what was before that */
 	uint64_t durable;       /* what was applied when the catalog was last synced */
 	Retry writing, syncing; /* of the catalog */
 	bool in_flight;
