@@ -11,12 +11,12 @@
 #define TURN_BYTES  (2 * PROTOCOL_MAX_CHUNK_BYTES)
 #define TURN_CHUNKS 1024U
 
-/* What a stream holds is worked on here: a piece that is not complete, and one read. */
+/* What a stream holds is worked on in so much: a piece that is not complete, and one read. It is on the stack, where only
+ * threads that have read from programs pay for it. */
 #define SCRATCH_BYTES (2 * PROTOCOL_MAX_CHUNK_BYTES)
-static _Thread_local char scratch[SCRATCH_BYTES];
 
-/* Of the scratch buffer. */
 typedef struct View {
+	char *scratch; /* SCRATCH_BYTES; lent */
 	size_t start, end;
 	size_t searched; /* from `start`: no newline before */
 	bool dry;        /* the last read got less than it asked for */
@@ -69,7 +69,7 @@ void exec_stream_listen(ExecStream *s, bool on)
 /* The length of the next chunk; 0: there is none yet. */
 static size_t next_chunk(const ExecStream *s, View *v)
 {
-	const char *data = scratch + v->start;
+	const char *data = v->scratch + v->start;
 	size_t len = v->end - v->start;
 	bool last = s->fd < 0;
 	if (len == 0)
@@ -91,7 +91,7 @@ static size_t next_chunk(const ExecStream *s, View *v)
 static bool give_chunks(ExecStream *s, View *v, unsigned *chunks)
 {
 	for (size_t n; *chunks < TURN_CHUNKS && (n = next_chunk(s, v)) > 0; ++*chunks) {
-		const char *data = scratch + v->start;
+		const char *data = v->scratch + v->start;
 		v->start += n;
 		v->searched = 0;
 		if (!s->on_chunk(s, data, n))
@@ -103,7 +103,7 @@ static bool give_chunks(ExecStream *s, View *v, unsigned *chunks)
 /* 1: something was read, or the end was found; 0: nothing is there. */
 static int fill(ExecStream *s, View *v)
 {
-	memmove(scratch, scratch + v->start, v->end - v->start);
+	memmove(v->scratch, v->scratch + v->start, v->end - v->start);
 	v->end -= v->start;
 	v->start = 0;
 
@@ -116,7 +116,7 @@ static int fill(ExecStream *s, View *v)
 	ssize_t n = 0;
 	if (max > 0) {
 		do
-			n = read(s->fd, scratch + v->end, max);
+			n = read(s->fd, v->scratch + v->end, max);
 		while (n < 0 && errno == EINTR);
 	}
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) && !s->bounded)
@@ -133,9 +133,9 @@ static int fill(ExecStream *s, View *v)
 
 static void load(const ExecStream *s, View *v)
 {
-	*v = (View){ .end = s->held.len };
+	v->end = s->held.len;
 	if (s->held.len > 0)
-		memcpy(scratch, s->held.data, s->held.len);
+		memcpy(v->scratch, s->held.data, s->held.len);
 }
 
 /* Puts aside what was not given out. */
@@ -143,19 +143,20 @@ static void store(ExecStream *s, const View *v)
 {
 	size_t len = v->end - v->start;
 	buf_clear(&s->held, len);
-	if (len == 0 || buf_append(&s->held, scratch + v->start, len) == 0)
+	if (len == 0 || buf_append(&s->held, v->scratch + v->start, len) == 0)
 		return;
 	/* A border in a bad place is better than a loss. */
 	for (size_t at = v->start, n; at < v->end && !s->ended; at += n) {
 		n = v->end - at;
 		n = n < PROTOCOL_MAX_CHUNK_BYTES ? n : PROTOCOL_MAX_CHUNK_BYTES;
-		(void)s->on_chunk(s, scratch + at, n);
+		(void)s->on_chunk(s, v->scratch + at, n);
 	}
 }
 
 bool exec_stream_pump(ExecStream *s)
 {
-	View v;
+	char scratch[SCRATCH_BYTES];
+	View v = { .scratch = scratch };
 	unsigned chunks = 0;
 	bool go_on = true;
 	load(s, &v);
