@@ -210,6 +210,8 @@ static bool rows_run(ReaderJob *job, Reader *reader)
 	RowsJob *j = container_of(job, RowsJob, job);
 
 	j->error = write_rows(j, reader);
+	if (j->n < ROWS_AT_ONCE)
+		catalog_relax(reader_catalog(reader));
 	return false;
 }
 

@@ -32,7 +32,8 @@ static const char pragmas[] =
 	"PRAGMA journal_mode = WAL;" CATALOG_PRAGMA_SYNCHRONOUS "PRAGMA wal_autocheckpoint = 4000;"
 	"PRAGMA journal_size_limit = 33554432;";
 
-static const char pragmas_common[] = "PRAGMA cache_size = -512;"
+/* The cache holds what a transaction of some thousand rows changes, or pages are written several times over. */
+static const char pragmas_common[] = "PRAGMA cache_size = -2048;"
 				     "PRAGMA mmap_size = 0;"
 				     "PRAGMA temp_store = MEMORY;"
 				     "PRAGMA foreign_keys = OFF;"

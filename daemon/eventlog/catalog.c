@@ -104,6 +104,11 @@ int catalog_commit(Catalog *c, uint64_t applied)
 	return 0;
 }
 
+void catalog_relax(Catalog *c)
+{
+	(void)sqlite3_db_release_memory(c->db);
+}
+
 int catalog_sync(Catalog *c)
 {
 	int r, restored;

@@ -82,6 +82,8 @@ int catalog_put(Catalog *c, const CatalogRow *row) _must_check_;
 int catalog_put_back(Catalog *c, const CatalogRow *row) _must_check_;
 int catalog_commit(Catalog *c, uint64_t applied) _must_check_;
 void catalog_rollback(Catalog *c);
+/* There is nothing more to be written for now: gives back the memory that writing took. */
+void catalog_relax(Catalog *c);
 /* Makes durable what is committed (a commit alone may be lost in a power cut): to be called before
  * that part of the log is deleted from which it could be made again. Outside of a transaction. Costs an
  * fsync; waits for other writers, never for readers. */
