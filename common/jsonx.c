@@ -106,8 +106,6 @@ int jsonx_parse(const char *text, size_t len, json_object **ret, JsonxError *ret
 	return 0;
 }
 
-static void write_value(JsonWriter *w, json_object *o);
-
 static void write_object(JsonWriter *w, json_object *o)
 {
 	struct lh_entry *entry;
@@ -118,7 +116,7 @@ static void write_object(JsonWriter *w, json_object *o)
 		const char *key = lh_entry_k(entry);
 
 		jw_key_escaped(w, key, strlen(key));
-		write_value(w, lh_entry_v(entry));
+		jsonx_write(w, lh_entry_v(entry));
 	}
 	jw_object_end(w);
 }
@@ -129,7 +127,7 @@ static void write_array(JsonWriter *w, json_object *o)
 
 	jw_array_begin(w);
 	for (size_t i = 0; i < n; i++)
-		write_value(w, json_object_array_get_idx(o, i));
+		jsonx_write(w, json_object_array_get_idx(o, i));
 	jw_array_end(w);
 }
 
@@ -158,7 +156,7 @@ static void write_double(JsonWriter *w, json_object *o)
 		jw_null(w);
 }
 
-static void write_value(JsonWriter *w, json_object *o)
+void jsonx_write(JsonWriter *w, json_object *o)
 {
 	switch (json_object_get_type(o)) {
 	case json_type_boolean:
@@ -192,7 +190,7 @@ int jsonx_append(Buf *b, json_object *o)
 	JsonWriter w;
 
 	jw_init(&w, b);
-	write_value(&w, o);
+	jsonx_write(&w, o);
 
 	int r = jw_finish(&w);
 

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/buf.h"
+#include "common/json-writer.h"
 
 /* Deepest nesting of arrays and objects that is accepted (RFC 8259, section 9 lets us set one). */
 #define JSONX_MAX_DEPTH 64
@@ -42,6 +42,9 @@ void jsonx_thread_done(void);
 
 /* Appends `o` as compact text: no white space, no escaped slashes. `o` may be NULL (null). */
 int jsonx_append(Buf *b, json_object *o) _must_check_;
+
+/* The same through a writer, in its place among others. */
+void jsonx_write(JsonWriter *w, json_object *o);
 
 /* As JSON values: the order of an object's members does not count, and 1 is 1.0. Numbers are compared exactly. */
 bool jsonx_equal(json_object *a, json_object *b);

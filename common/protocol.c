@@ -419,7 +419,7 @@ static const ProtocolMethod methods[_METHOD_MAX] = {
 		"subscribers, log, limits}",
 		ROLE_OBSERVE, no_params },
 	[METHOD_AGENT_SPAWN] = { "agent.spawn", "Accepts an agent: it will run.",
-		"{agent_id, seq, created}", ROLE_SUBMIT, spawn_params },
+		"{agent_id, seq, created}", ROLE_SUBMIT, spawn_params, .as_given = true },
 	[METHOD_AGENT_GET] = { "agent.get", "All about one agent.", AGENT_RESULT, ROLE_OBSERVE,
 		get_params },
 	[METHOD_AGENT_LIST] = { "agent.list", "Agents, newest first.", "{agents, next?}",

@@ -130,6 +130,7 @@ typedef struct ProtocolMethod {
 	const char *result; /* the result's members, in the notation of protocol.md */
 	Role role;
 	const SchemaField *params;
+	bool as_given; /* its params come without the defaults */
 } ProtocolMethod;
 
 /* `id` must be a valid one. */

@@ -55,7 +55,13 @@ static int fail_large(RpcError *e, const Path *p, uint64_t limit, const char *un
 	return r;
 }
 
-static int check_fields(const SchemaField *fields, json_object *o, const Path *p, RpcError *e);
+/* How a check is made, as it was asked for. */
+typedef struct Check {
+	RpcError *e;
+	bool fill; /* defaults, in place */
+} Check;
+
+static int check_fields(const SchemaField *fields, json_object *o, const Path *p, const Check *c);
 
 static int check_choice(const SchemaField *f, const char *text, const Path *p, RpcError *e)
 {
@@ -138,19 +144,19 @@ static int check_text_size(const SchemaField *f, json_object *o, const Path *p, 
 	return text.len > f->max_bytes ? fail_large(e, p, f->max_bytes, "bytes") : 0;
 }
 
-static int check_value(const SchemaField *f, json_object *o, const Path *p, RpcError *e);
+static int check_value(const SchemaField *f, json_object *o, const Path *p, const Check *c);
 
-static int check_array(const SchemaField *f, json_object *o, const Path *p, RpcError *e)
+static int check_array(const SchemaField *f, json_object *o, const Path *p, const Check *c)
 {
 	size_t n = json_object_array_length(o);
 
 	if (f->max_items > 0 && n > f->max_items)
-		return fail_large(e, p, f->max_items, "entries");
+		return fail_large(c->e, p, f->max_items, "entries");
 	if (n < f->min_items)
-		return fail(e, RPC_INVALID_PARAMS, p, "must not be empty");
+		return fail(c->e, RPC_INVALID_PARAMS, p, "must not be empty");
 	for (size_t i = 0; i < n; i++) {
 		Path item = { .parent = p, .index = i };
-		int r = check_value(f->items, json_object_array_get_idx(o, i), &item, e);
+		int r = check_value(f->items, json_object_array_get_idx(o, i), &item, c);
 
 		if (r < 0)
 			return r;
@@ -173,29 +179,29 @@ static const struct {
 	[SCHEMA_ARRAY] = { json_type_array, "must be an array", "array" },
 };
 
-static int check_value(const SchemaField *f, json_object *o, const Path *p, RpcError *e)
+static int check_value(const SchemaField *f, json_object *o, const Path *p, const Check *c)
 {
 	bool fits = json_object_is_type(o, types[f->type].type) ||
 		    (f->type == SCHEMA_NUMBER && json_object_is_type(o, json_type_int));
 	int r;
 
 	if (!fits)
-		return fail(e, RPC_INVALID_PARAMS, p, types[f->type].must);
+		return fail(c->e, RPC_INVALID_PARAMS, p, types[f->type].must);
 
 	switch (f->type) {
 	case SCHEMA_STRING:
-		return check_string(f, o, p, e);
+		return check_string(f, o, p, c->e);
 	case SCHEMA_INTEGER:
-		return check_integer(f, o, p, e);
+		return check_integer(f, o, p, c->e);
 	case SCHEMA_STRING_MAP:
-		return check_string_map(f, o, p, e);
+		return check_string_map(f, o, p, c->e);
 	case SCHEMA_ARRAY:
-		return check_array(f, o, p, e);
+		return check_array(f, o, p, c);
 	case SCHEMA_OBJECT:
-		r = check_text_size(f, o, p, e);
-		return r < 0 ? r : check_fields(f->fields, o, p, e);
+		r = check_text_size(f, o, p, c->e);
+		return r < 0 ? r : check_fields(f->fields, o, p, c);
 	case SCHEMA_ANY_OBJECT:
-		return check_text_size(f, o, p, e);
+		return check_text_size(f, o, p, c->e);
 	case SCHEMA_NUMBER:
 	case SCHEMA_BOOLEAN:
 	case _SCHEMA_TYPE_MAX:
@@ -253,8 +259,32 @@ static int fill_default(const SchemaField *f, json_object *o)
 	return r;
 }
 
-static int check_fields(const SchemaField *fields, json_object *o, const Path *p, RpcError *e)
+/* `given` has a bit for each member that is there. */
+static int check_absent(
+	const SchemaField *fields, json_object *o, uint64_t given, const Path *p, const Check *c)
 {
+	for (const SchemaField *f = fields; f->name; f++) {
+		Path member = { .parent = p, .name = f->name };
+		int r = 0;
+
+		if (given >> (f - fields) & 1)
+			continue;
+		if (f->required)
+			return fail(c->e, RPC_INVALID_PARAMS, &member, "is missing");
+		if (c->fill)
+			r = fill_default(f, o);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int check_fields(const SchemaField *fields, json_object *o, const Path *p, const Check *c)
+{
+	uint64_t given = 0; /* a table has fewer fields than this has bits */
+
+	if (!o)
+		return check_absent(fields, o, given, p, c);
 	json_object_object_foreach(o, key, value)
 	{
 		Path member = { .parent = p, .name = key };
@@ -262,34 +292,82 @@ static int check_fields(const SchemaField *fields, json_object *o, const Path *p
 		int r;
 
 		if (!f)
-			return fail(
-				e, RPC_INVALID_PARAMS, &member, "is no parameter of this method");
-		r = check_value(f, value, &member, e);
+			return fail(c->e, RPC_INVALID_PARAMS, &member,
+				"is no parameter of this method");
+		r = check_value(f, value, &member, c);
 		if (r < 0)
 			return r;
+		given |= (uint64_t)1 << (f - fields);
 	}
-	for (const SchemaField *f = fields; f->name; f++) {
-		Path member = { .parent = p, .name = f->name };
-		int r;
+	return check_absent(fields, o, given, p, c);
+}
 
-		if (json_object_object_get_ex(o, f->name, NULL))
-			continue;
-		if (f->required)
-			return fail(e, RPC_INVALID_PARAMS, &member, "is missing");
-		r = fill_default(f, o);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+static int check(const SchemaField *fields, json_object *o, const char *prefix, const Check *c)
+{
+	Path top = { .name = prefix };
+
+	return check_fields(fields, o, *prefix ? &top : NULL, c);
 }
 
 int schema_check(
 	const SchemaField *fields, json_object *object, const char *prefix, RpcError *reterr)
 {
-	Path top = { .name = prefix };
-
-	return check_fields(fields, object, *prefix ? &top : NULL, reterr);
+	return check(fields, object, prefix, &(Check){ .e = reterr, .fill = true });
 }
+
+int schema_check_given(
+	const SchemaField *fields, json_object *object, const char *prefix, RpcError *reterr)
+{
+	return check(fields, object, prefix, &(Check){ .e = reterr });
+}
+
+int schema_fill(const SchemaField *fields, json_object *object, const char *name)
+{
+	if (json_object_object_get_ex(object, name, NULL))
+		return 0;
+	return fill_default(find_field(fields, name), object);
+}
+
+/* ---- Writing ---- */
+
+void schema_write_value(const SchemaField *f, json_object *value, JsonWriter *w)
+{
+	if (f->type == SCHEMA_OBJECT) {
+		schema_write(f->fields, value, w);
+	} else if (f->type == SCHEMA_ARRAY) {
+		size_t n = json_object_array_length(value);
+
+		jw_array_begin(w);
+		for (size_t i = 0; i < n; i++)
+			schema_write_value(f->items, json_object_array_get_idx(value, i), w);
+		jw_array_end(w);
+	} else {
+		jsonx_write(w, value);
+	}
+}
+
+void schema_write(const SchemaField *fields, json_object *object, JsonWriter *w)
+{
+	uint64_t given = 0;
+
+	jw_object_begin(w);
+	if (object) {
+		json_object_object_foreach(object, key, value)
+		{
+			const SchemaField *f = find_field(fields, key);
+
+			jw_key(w, f->name);
+			schema_write_value(f, value, w);
+			given |= (uint64_t)1 << (f - fields);
+		}
+	}
+	for (const SchemaField *f = fields; f->name; f++)
+		if (f->default_json && !(given >> (f - fields) & 1))
+			jw_key_raw(w, f->name, f->default_json, strlen(f->default_json));
+	jw_object_end(w);
+}
+
+/* ---- JSON Schema ---- */
 
 /* Adds a member and gives up its reference. */
 static int add(json_object *o, const char *key, json_object *value)

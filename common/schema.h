@@ -1,5 +1,5 @@
-/* Describes the parameters of a method as a table, and does from that table whatever is to be done
- * with them: checking them, filling in defaults, printing them as JSON Schema.
+/* Describes the parameters of a method as a table (of 64 fields at most), and does from that table whatever is to be done
+ * with them: checking them, filling in defaults, writing them, printing them as JSON Schema.
  *
  * Thread: any. */
 #pragma once
@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/json-writer.h"
 #include "common/rpc-error.h"
 
 typedef enum SchemaType {
@@ -47,6 +48,18 @@ typedef struct SchemaField {
  * not as absent. 0, -EINVAL with *reterr set, -ENOMEM. */
 int schema_check(const SchemaField *fields, json_object *object, const char *prefix,
 	RpcError *reterr) _must_check_;
+
+/* The same, but nothing is filled in; `object` may be NULL, which is one without members. */
+int schema_check_given(const SchemaField *fields, json_object *object, const char *prefix,
+	RpcError *reterr) _must_check_;
+/* Fills in the default of the field `name`, which has one, if it is absent. -ENOMEM. */
+int schema_fill(const SchemaField *fields, json_object *object, const char *name) _must_check_;
+
+/* Writes the object, of which schema_check_given() has found that it is good, as schema_check() would have made it: many
+ * times faster than with an object for each default. */
+void schema_write(const SchemaField *fields, json_object *object, JsonWriter *w);
+/* And the value of one field. */
+void schema_write_value(const SchemaField *field, json_object *value, JsonWriter *w);
 
 /* A new JSON Schema object for the field; the caller puts it. NULL: out of memory. */
 json_object *schema_to_json(const SchemaField *field);

@@ -273,24 +273,36 @@ int orchestrator_reserve(
 	return 0;
 }
 
+/* Said of every agent's event, or not for the log. */
+static bool is_logged(const SchemaField *f)
+{
+	static const char *const others[] = { "agent_id", "correlation_id", "follow" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		if (strcmp(f->name, others[i]) == 0)
+			return false;
+	return true;
+}
+
 int orchestrator_submit(Orchestrator *o, Agent *a, json_object *spawn)
 {
-	static const char *const members[] = { "prompt", "backend", "options", "labels", "context",
-		"group", "priority", "timeouts", "on_restart" };
+	const SchemaField *options = protocol_backend_find(a->backend->name)->options;
 	JsonWriter *w = begin(o, EVENT_TYPE_AGENT_SPAWNED, a);
 
-	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
-		json_object *value;
+	for (const SchemaField *f = protocol_method(METHOD_AGENT_SPAWN)->params; f->name; f++) {
+		json_object *value = NULL;
 
-		if (!json_object_object_get_ex(spawn, members[i], &value))
+		if (!is_logged(f))
 			continue;
-		jw_key(w, members[i]);
-		if (json_object_is_type(value, json_type_string))
-			jw_string(w, json_object_get_string(value),
-				(size_t)json_object_get_string_len(value));
-		else if (w->error == 0)
-			w->error = jsonx_append(w->buf, value);
-		w->comma = true;
+		if (strcmp(f->name, "options") == 0) {
+			jw_key(w, f->name);
+			schema_write(options, jsonx_get(spawn, f->name, json_type_object), w);
+		} else if (json_object_object_get_ex(spawn, f->name, &value)) {
+			jw_key(w, f->name);
+			schema_write_value(f, value, w);
+		} else if (f->default_json) {
+			jw_key_raw(w, f->name, f->default_json, strlen(f->default_json));
+		}
 	}
 	jw_key_uint(w, "uid", a->uid);
 	return end(o, a, (EventMeta){ .type = EVENT_TYPE_AGENT_SPAWNED });

@@ -53,10 +53,11 @@ int orchestrator_configure(Orchestrator *o, const Config *config) _must_check_;
 int orchestrator_recovered(
 	Orchestrator *o, const Uuid *instance_id, uint64_t *ret_events) _must_check_;
 
-/* A spawn, in two steps. First the id is taken: from now on others who name it wait. -ENOBUFS: the queue is full. -ENOMEM. */
+/* A spawn, in two steps; `spawn` is checked, with "backend" and "group" in it. First the id is taken: from now on others who
+ * name it wait. -ENOBUFS: the queue is full. -ENOMEM. */
 int orchestrator_reserve(Orchestrator *o, const Uuid *id, json_object *spawn, uint32_t uid,
 	Agent **ret) _must_check_;
-/* Then it is written to the log. AGENT_ACCEPTED or AGENT_REJECTED follows. -ENOMEM (still reserved). */
+/* Then it is written to the log, defaults filled in. AGENT_ACCEPTED or AGENT_REJECTED follows. -ENOMEM (still reserved). */
 int orchestrator_submit(Orchestrator *o, Agent *a, json_object *spawn) _must_check_;
 /* Or given up: AGENT_REJECTED follows at once. */
 void orchestrator_withdraw(Orchestrator *o, Agent *a);

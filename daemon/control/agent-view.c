@@ -24,9 +24,7 @@ static void write_member(JsonWriter *w, json_object *spec, const char *key)
 	if (!json_object_object_get_ex(spec, key, &value))
 		return;
 	jw_key(w, key);
-	if (w->error == 0)
-		w->error = jsonx_append(w->buf, value);
-	w->comma = true;
+	jsonx_write(w, value);
 }
 
 /* The length of its first PROTOCOL_LIST_PROMPT_CHARS characters. */

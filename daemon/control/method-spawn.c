@@ -63,16 +63,47 @@ static int check_prompt(const Control *c, json_object *params, RpcError *e)
 	return -EINVAL;
 }
 
+static const SchemaField *fields(void)
+{
+	return protocol_method(METHOD_AGENT_SPAWN)->params;
+}
+
+/* What is looked at before the log says it; the other defaults are filled in there. -ENOMEM. */
+static int fill_names(json_object *params)
+{
+	int r = schema_fill(fields(), params, "backend");
+
+	return r < 0 ? r : schema_fill(fields(), params, "group");
+}
+
+/* What it says with all defaults. -ENOMEM. */
+static int fill_all(json_object *params)
+{
+	RpcError error = { 0 };
+	const char *name = jsonx_get_string(params, "backend", NULL);
+	int r = schema_check(fields(), params, "", &error);
+
+	if (r == 0)
+		r = schema_check(protocol_backend_find(name)->options,
+			jsonx_get(params, "options", json_type_object), "options", &error);
+	rpc_error_done(&error);
+	return r;
+}
+
 static int check_params(const Control *c, json_object *params, RpcError *e)
 {
-	const char *name = jsonx_get_string(params, "backend", NULL);
 	json_object *options = jsonx_get(params, "options", json_type_object);
-	const ProtocolBackend *described = protocol_backend_find(name);
-	const Backend *backend = backend_find(name);
+	const Backend *backend;
+	const char *name;
 	int r = check_prompt(c, params, e);
 
 	if (r == 0)
-		r = schema_check(described->options, options, "options", e);
+		r = fill_names(params);
+	if (r < 0)
+		return r;
+	name = jsonx_get_string(params, "backend", NULL);
+	r = schema_check_given(protocol_backend_find(name)->options, options, "options", e);
+	backend = backend_find(name);
 	if (r == 0 && backend->check)
 		r = backend->check(options, e);
 	return r;
@@ -229,14 +260,14 @@ static void submit(Spawn *s)
 
 /* ---- An id that was given ---- */
 
-/* What a spawn says, without what the log adds to it. `params` loses what it adds itself. */
+/* What a spawn says, without what the log adds to it. `params` gets its defaults, and loses what it adds itself. */
 static bool same_spawn(json_object *params, const char *spec, size_t len)
 {
 	static const char *const added[] = { "seq", "time", "type", "uid", "agent_id" };
 	_cleanup_json_ json_object *logged = NULL;
 	JsonxError why;
 
-	if (jsonx_parse(spec, len, &logged, &why) < 0)
+	if (jsonx_parse(spec, len, &logged, &why) < 0 || fill_all(params) < 0)
 		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(added); i++)
 		json_object_object_del(logged, added[i]);
@@ -321,7 +352,6 @@ static void look_up(Spawn *s)
 
 static void on_other_known(AgentWaiter *w, Agent *a, AgentChange change);
 
-/* There is one of that id in memory. */
 /* There is one of that id in memory. */
 static void meet(Spawn *s, Agent *a)
 {

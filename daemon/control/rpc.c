@@ -115,6 +115,7 @@ static int find_method(const Call *call, MethodId *ret, RpcError *e)
 
 static int check_params(MethodId id, json_object *params, RpcError *e)
 {
+	const ProtocolMethod *method = protocol_method(id);
 	int r;
 
 	if (!json_object_is_type(params, json_type_object)) {
@@ -122,7 +123,8 @@ static int check_params(MethodId id, json_object *params, RpcError *e)
 		rpc_error_add_string(e, "param", "params");
 		return r;
 	}
-	r = schema_check(protocol_method(id)->params, params, "", e);
+	r = method->as_given ? schema_check_given(method->params, params, "", e)
+			     : schema_check(method->params, params, "", e);
 	if (r < 0 && r != -EINVAL)
 		internal_error(e, r);
 	return r;

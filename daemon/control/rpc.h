@@ -18,8 +18,8 @@
 typedef struct Rpc Rpc;
 typedef struct Request Request;
 
-/* `params` is an object, checked, with its defaults filled in; lent for the call, and may be
- * changed. */
+/* `params` is an object, checked, with its defaults filled in (but for ProtocolMethod.as_given);
+ * lent for the call, and may be changed. */
 typedef void (*RpcMethod)(Request *req, json_object *params, void *userdata);
 
 /* methods: _METHOD_MAX of them, by MethodId. `rpc.discover` is done here: its entry may be NULL. */

@@ -157,6 +157,61 @@ START_TEST(test_cases)
 }
 END_TEST
 
+/* Without a change to what is checked, and written it says the same. */
+START_TEST(test_given)
+{
+	_cleanup_json_ json_object *o = parse(cases[_i].in);
+	_cleanup_rpc_error_ RpcError e = { 0 };
+	_cleanup_buf_ Buf before = { 0 }, b = { 0 };
+	int r;
+	JsonWriter w;
+
+	ck_assert_int_eq(jsonx_append(&before, o), 0);
+	ck_assert_int_eq(buf_terminate(&before), 0);
+	r = schema_check_given(fields, o, "", &e);
+	assert_json(o, before.data);
+	if (!cases[_i].out) {
+		ck_assert_msg(r == -EINVAL, "%s: %d", cases[_i].in, r);
+		assert_error(&e, cases[_i].param, cases[_i].limit, cases[_i].in);
+		return;
+	}
+	ck_assert_msg(r == 0, "%s: %s", cases[_i].in, e.message);
+	jw_init(&w, &b);
+	schema_write(fields, o, &w);
+	ck_assert_int_eq(jw_finish(&w), 0);
+	ck_assert_int_eq(buf_terminate(&b), 0);
+	ck_assert_str_eq(b.data, cases[_i].out);
+}
+END_TEST
+
+/* No object is one without members. */
+START_TEST(test_nothing_given)
+{
+	_cleanup_rpc_error_ RpcError e = { 0 };
+	_cleanup_buf_ Buf b = { 0 };
+	JsonWriter w;
+
+	ck_assert_int_eq(schema_check_given(fields, NULL, "", &e), -EINVAL);
+	assert_error(&e, "id", 0, "nothing");
+	ck_assert_int_eq(schema_check_given(inner + 2, NULL, "", NULL), 0);
+	jw_init(&w, &b);
+	schema_write(fields, NULL, &w);
+	ck_assert_int_eq(jw_finish(&w), 0);
+	ck_assert_int_eq(buf_terminate(&b), 0);
+	ck_assert_str_eq(b.data, "{\"text\":\"hey\",\"on\":false,\"free\":{}}");
+}
+END_TEST
+
+START_TEST(test_fill)
+{
+	_cleanup_json_ json_object *o = parse("{\"on\":true}");
+
+	ck_assert_int_eq(schema_fill(fields, o, "text"), 0);
+	ck_assert_int_eq(schema_fill(fields, o, "on"), 0);
+	assert_json(o, "{\"on\":true,\"text\":\"hey\"}");
+}
+END_TEST
+
 START_TEST(test_prefix)
 {
 	_cleanup_json_ json_object *o = parse("{\"id\":\"x\",\"words\":[1]}");
@@ -242,6 +297,9 @@ Suite *test_suite(void)
 	TCase *tc = tcase_create("schema");
 
 	tcase_add_loop_test(tc, test_cases, 0, ARRAY_SIZE(cases));
+	tcase_add_loop_test(tc, test_given, 0, ARRAY_SIZE(cases));
+	tcase_add_test(tc, test_nothing_given);
+	tcase_add_test(tc, test_fill);
 	tcase_add_test(tc, test_prefix);
 	tcase_add_test(tc, test_defaults_are_new);
 	tcase_add_test(tc, test_long_name);
