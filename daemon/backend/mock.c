@@ -1,6 +1,5 @@
 /* The MockStreamingAgent: makes chunks up, at a rhythm of your choosing. */
 #include <errno.h>
-#include <event2/event_struct.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,7 +17,7 @@ typedef struct ScriptStep {
 
 typedef struct MockRun {
 	BackendRun base;
-	struct event timer;
+	Timer timer;
 	Deferred next; /* for chunks without delay */
 	uint64_t delay_ms;
 	uint64_t chunks;
@@ -26,7 +25,7 @@ typedef struct MockRun {
 	uint64_t done;       /* chunks that were given out */
 	size_t chunk_bytes;  /* 0: as long as they are */
 	ScriptStep *script;  /* NULL: none */
-	uint64_t due_us;     /* of the timer, monotonic; 0: not set */
+	uint64_t due_us;     /* of the chunk that is waited for, or of the one before; monotonic */
 	uint64_t held_us;    /* while paused: what was left of it */
 	bool paused, ended;
 	size_t text_len;
@@ -110,8 +109,7 @@ static void say_end(MockRun *m, AgentErrorCode code)
 	char message[64];
 
 	m->ended = true;
-	m->due_us = 0;
-	event_del(&m->timer);
+	timer_unset(worker_timers(m->base.worker), &m->timer);
 	list_remove(&m->next.node);
 	if (code == AGENT_ERROR_PROVIDER)
 		snprintf(message, sizeof(message), "the mock failed after %llu chunks, as asked",
@@ -195,20 +193,19 @@ static void say_made_chunk(MockRun *m)
 	buf_done(&large);
 }
 
-/* `shared`: others have that delay too. */
-static void arm(MockRun *m, uint64_t delay_us, bool shared)
+static void arm(MockRun *m, uint64_t due_us, uint64_t delay_ms)
 {
-	struct timeval own = {
-		.tv_sec = (time_t)(delay_us / USEC_PER_SEC),
-		.tv_usec = (suseconds_t)(delay_us % USEC_PER_SEC),
-	};
-	const struct timeval *tv = &own;
-
-	if (shared)
-		tv = worker_timeout(m->base.worker, delay_us / USEC_PER_MSEC, &own);
-	m->due_us = worker_now_us(m->base.worker) + delay_us;
-	if (event_add(&m->timer, tv) < 0)
+	m->due_us = due_us;
+	if (timer_set(worker_timers(m->base.worker), &m->timer, due_us, delay_ms) < 0)
 		say_end(m, AGENT_ERROR_RESOURCE_LIMIT);
+}
+
+/* From when on its delay runs: one that is a little late is not late for ever. */
+static uint64_t delayed_from_us(const MockRun *m, uint64_t delay_us)
+{
+	uint64_t now_us = worker_now_us(m->base.worker);
+
+	return m->due_us + delay_us > now_us ? m->due_us : now_us;
 }
 
 /* Sees to it that what comes next comes in its time. */
@@ -231,12 +228,12 @@ static void plan(MockRun *m)
 	else if (delay_ms == 0)
 		worker_defer(m->base.worker, &m->next);
 	else
-		arm(m, delay_ms * USEC_PER_MSEC, true);
+		arm(m, delayed_from_us(m, delay_ms * USEC_PER_MSEC) + delay_ms * USEC_PER_MSEC,
+			delay_ms);
 }
 
 static void step(MockRun *m)
 {
-	m->due_us = 0;
 	if (m->script) {
 		const ScriptStep *s = &m->script[m->done];
 
@@ -248,11 +245,9 @@ static void step(MockRun *m)
 		plan(m);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *userdata)
+static void on_timer(Timer *t)
 {
-	(void)fd;
-	(void)what;
-	step(userdata);
+	step(container_of(t, MockRun, timer));
 }
 
 static void on_deferred(Deferred *d)
@@ -266,7 +261,7 @@ static void mock_start(BackendRun *run)
 	BackendEvent event = { .type = BACKEND_START };
 
 	m->next.run = on_deferred;
-	event_assign(&m->timer, worker_base(run->worker), -1, 0, on_timer, m);
+	timer_init(&m->timer, on_timer);
 	run->on_event(&event, run->userdata);
 	if (!m->ended)
 		plan(m);
@@ -288,8 +283,7 @@ static void mock_pause(BackendRun *run)
 		return;
 	m->paused = true;
 	m->held_us = m->due_us > now_us ? m->due_us - now_us : 0;
-	m->due_us = 0;
-	event_del(&m->timer);
+	timer_unset(worker_timers(run->worker), &m->timer);
 	list_remove(&m->next.node);
 }
 
@@ -303,7 +297,7 @@ static void mock_resume(BackendRun *run)
 	if (m->held_us == 0)
 		worker_defer(run->worker, &m->next);
 	else
-		arm(m, m->held_us, false);
+		arm(m, worker_now_us(run->worker) + m->held_us, m->held_us / USEC_PER_MSEC);
 }
 
 static void mock_free(BackendRun *run)
@@ -313,8 +307,8 @@ static void mock_free(BackendRun *run)
 	if (!run)
 		return;
 	m = mock(run);
-	if (m->next.run) { /* it was started: the timer is known to the loop */
-		event_del(&m->timer);
+	if (m->next.run) { /* it was started */
+		timer_unset(worker_timers(run->worker), &m->timer);
 		list_remove(&m->next.node);
 	}
 	free(m->script);

@@ -22,6 +22,7 @@ struct Worker {
 	Mailbox *mailbox;
 	struct event_base *base;
 	struct event *mail_event;
+	Timers *timers;
 	ListNode deferred;
 	void *reaper;
 	struct {
@@ -90,7 +91,8 @@ int worker_new(unsigned index, const WorkerHooks *hooks, Worker **ret)
 	if (w->base)
 		w->mail_event = event_new(
 			w->base, mailbox_fd(w->mailbox), EV_READ | EV_PERSIST, on_mail, w);
-	if (!w->mail_event || event_add(w->mail_event, NULL) < 0) {
+	if (!w->mail_event || event_add(w->mail_event, NULL) < 0 ||
+		timers_new(w->base, &w->timers) < 0) {
 		worker_free(w);
 		return -ENOMEM;
 	}
@@ -202,6 +204,7 @@ void worker_free(Worker *w)
 	worker_stop(w);
 	if (w->mail_event)
 		event_free(w->mail_event);
+	timers_free(w->timers);
 	if (w->base)
 		event_base_free(w->base);
 	mailbox_free(w->mailbox);
@@ -228,6 +231,11 @@ unsigned worker_index(const Worker *w)
 struct event_base *worker_base(Worker *w)
 {
 	return w->base;
+}
+
+Timers *worker_timers(Worker *w)
+{
+	return w->timers;
 }
 
 void worker_defer(Worker *w, Deferred *d)

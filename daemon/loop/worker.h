@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "daemon/loop/mailbox.h"
+#include "daemon/loop/timers.h"
 
 typedef struct Worker Worker;
 
@@ -50,6 +51,7 @@ struct event_base *worker_base(Worker *w);
 /* Puts `d` at the end of what the next turn does; no-op if it is there already. `d->node` must be
  * initialised. list_remove(&d->node) takes it back. */
 void worker_defer(Worker *w, Deferred *d);
+Timers *worker_timers(Worker *w);
 /* For a timer of `ms` that many will share: a common time-out of libevent (O(1)) where it has room
  * for one more, else a plain one. Lent until the worker ends; feed it to event_add(). */
 const struct timeval *worker_timeout(Worker *w, uint64_t ms, struct timeval *scratch);
