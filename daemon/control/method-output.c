@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "common/base64.h"
-#include "common/jsonx.h"
+#include "common/jsonx-find.h"
 #include "common/utf8.h"
 #include "daemon/control/agent-call.h"
 #include "daemon/eventlog/scan.h"
@@ -30,16 +30,41 @@ typedef struct OutputJob {
 	bool more;
 } OutputJob;
 
-static int append_chunk(OutputJob *j, json_object *event)
+/* The event's object, lent until the next line. -EBADMSG: it is damaged. */
+static int read_event(OutputJob *j, const ScanEvent *e, const char **ret, size_t *ret_len)
 {
-	_cleanup_buf_ Buf decoded = { 0 };
-	size_t len, skip = 0;
-	const char *chunk = jsonx_get_string(event, "chunk", &len);
-	int r;
+	const char *line;
+	size_t len;
+	int r = scan_line(&j->scan, e, &line, &len);
 
-	if (!chunk)
+	if (r == 0)
+		*ret = line_event(line, len, ret_len);
+	return r;
+}
+
+/* The text of a member; the caller puts *ret. -EBADMSG: it has none. */
+static int get_text(const char *event, size_t len, const char *key, json_object **ret)
+{
+	int r = jsonx_find_value(event, len, key, ret);
+
+	if (r == -ENOENT || (r == 0 && !json_object_is_type(*ret, json_type_string)))
 		return -EBADMSG;
-	if (jsonx_get_string(event, "encoding", NULL)) {
+	return r;
+}
+
+static int append_chunk(OutputJob *j, const char *event, size_t event_len)
+{
+	_cleanup_json_ json_object *text = NULL;
+	_cleanup_buf_ Buf decoded = { 0 };
+	const char *chunk, *encoding;
+	size_t len, skip = 0;
+	int r = get_text(event, event_len, "chunk", &text);
+
+	if (r < 0)
+		return r;
+	chunk = json_object_get_string(text);
+	len = (size_t)json_object_get_string_len(text);
+	if (jsonx_find(event, event_len, "encoding", &encoding, &(size_t){ 0 }) == 0) {
 		r = base64_decode(chunk, len, &decoded);
 		if (r < 0)
 			return r;
@@ -51,34 +76,20 @@ static int append_chunk(OutputJob *j, json_object *event)
 	return skip < len ? buf_append(&j->text, chunk + skip, len - skip) : 0;
 }
 
-/* -EBADMSG: it is damaged. */
-static int read_chunk(const ScanEvent *e, json_object **ret)
-{
-	_cleanup_buf_ Buf line = { 0 };
-	const char *object;
-	JsonxError why;
-	size_t len;
-	int r = scan_read_line(e, &line);
-
-	if (r < 0)
-		return r;
-	object = line_event(line.data, line.len, &len);
-	return jsonx_parse(object, len, ret, &why);
-}
-
 /* One chunk of the channel. 1: that is enough. */
 static int take_chunk(OutputJob *j, const ScanEvent *e)
 {
-	_cleanup_json_ json_object *event = NULL;
 	uint64_t end = j->position + e->record.raw_bytes;
+	const char *event;
+	size_t len;
 	int r = 0;
 
 	if (end > j->offset) {
 		if (j->text.len >= j->limit)
 			return 1;
-		r = read_chunk(e, &event);
+		r = read_event(j, e, &event, &len);
 		if (r == 0)
-			r = append_chunk(j, event);
+			r = append_chunk(j, event, len);
 	}
 	/* A damaged one is left out; those behind it stay where they are. */
 	if (r == 0 || r == -EBADMSG)
@@ -89,13 +100,16 @@ static int take_chunk(OutputJob *j, const ScanEvent *e)
 /* The first chunk that is there, on whatever channel, after some events were not. -ENODATA: there were others before it. */
 static int check_head(OutputJob *j, const ScanEvent *e)
 {
-	_cleanup_json_ json_object *event = NULL;
-	int r = j->attempt > 1 ? -ENODATA : read_chunk(e, &event);
+	const char *event, *index;
+	size_t len;
+	int r = j->attempt > 1 ? -ENODATA : read_event(j, e, &event, &len);
 
 	j->headless = false;
+	if (r == 0)
+		r = jsonx_find(event, len, "index", &index, &len);
 	if (r < 0)
-		return r == -EBADMSG ? -ENODATA : r;
-	return jsonx_get_uint(event, "index", UINT64_MAX) == 0 ? 0 : -ENODATA;
+		return r == -EBADMSG || r == -ENOENT ? -ENODATA : r;
+	return len == 1 && *index == '0' ? 0 : -ENODATA;
 }
 
 /* 1: done. */

@@ -39,19 +39,18 @@ static void job_free(ReadJob *j)
 /* One event that matches. 1: that is enough, and it was not taken. */
 static int take_event(ReadJob *j, const ScanEvent *e)
 {
-	_cleanup_buf_ Buf line = { 0 };
-	const char *object;
+	const char *line, *object;
 	size_t len;
 	int r;
 
 	if (j->n == j->limit)
 		return 1;
-	r = scan_read_line(e, &line);
+	r = scan_line(&j->scan, e, &line, &len);
 	if (r == -EBADMSG) /* damaged: the numbers show that it is missing */
 		return 0;
 	if (r < 0)
 		return r;
-	object = line_event(line.data, line.len, &len);
+	object = line_event(line, len, &len);
 	if (j->n > 0 && j->events.len + len + 1 > PROTOCOL_MAX_READ_BYTES)
 		return 1;
 	if (j->n++ > 0)

@@ -9,6 +9,10 @@
 
 #define RECORDS_AT_ONCE 2048
 
+/* How much is read of lines that lie near each other, and what is near. */
+#define AHEAD_BYTES (128U * 1024)
+#define NEAR_BYTES  4096U
+
 int scan_init(Scan *s, Reader *reader, const LogView *view, uint64_t seq)
 {
 	*s = (Scan){ .reader = reader, .view = view, .seq = seq };
@@ -20,6 +24,7 @@ void scan_done(Scan *s)
 {
 	segment_unref(s->segment);
 	free(s->records);
+	buf_done(&s->ahead);
 	*s = (Scan){ 0 };
 }
 
@@ -192,6 +197,54 @@ int scan_previous(Scan *s, ScanEvent *ret)
 			return r;
 	}
 	return SCAN_END;
+}
+
+/* Twice as much as last time if this line lies where that ended; else this line alone. */
+static int read_ahead(Scan *s, const ScanEvent *event, size_t len)
+{
+	uint64_t end = s->ahead_at + s->ahead.len, left = s->bytes - event->start;
+	bool near = s->ahead_base == event->segment->base && event->start >= s->ahead_at &&
+		    event->start <= end + NEAR_BYTES;
+	size_t want = near ? s->ahead.len * 2 : len;
+	ssize_t n;
+	int r;
+
+	if (want > AHEAD_BYTES)
+		want = AHEAD_BYTES;
+	if (want < len)
+		want = len;
+	if (want > left)
+		want = (size_t)left;
+	buf_clear(&s->ahead, AHEAD_BYTES);
+	r = buf_reserve(&s->ahead, want);
+	if (r < 0)
+		return r;
+	n = fd_pread_all(event->segment->fd, s->ahead.data, want, event->start);
+	if (n < 0)
+		return (int)n;
+	s->ahead.len = (size_t)n;
+	s->ahead_at = event->start;
+	s->ahead_base = event->segment->base;
+	return (size_t)n < len ? -EBADMSG : 0;
+}
+
+int scan_line(Scan *s, const ScanEvent *event, const char **ret, size_t *ret_len)
+{
+	size_t len = event->record.end - event->start;
+	const char *line;
+	int r = 0;
+
+	if (s->ahead_base != event->segment->base || event->start < s->ahead_at ||
+		event->record.end > s->ahead_at + s->ahead.len)
+		r = read_ahead(s, event, len);
+	if (r < 0)
+		return r;
+	line = s->ahead.data + (event->start - s->ahead_at);
+	if (crc32c(line, len) != event->record.crc)
+		return -EBADMSG;
+	*ret = line;
+	*ret_len = len;
+	return 0;
 }
 
 int scan_read_line(const ScanEvent *event, Buf *b)

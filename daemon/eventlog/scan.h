@@ -24,6 +24,9 @@ typedef struct Scan {
 	size_t n;
 	uint32_t start; /* of the line of records[0] */
 	uint64_t bytes; /* in the segment's file */
+	Buf ahead;      /* what was read of its lines last, from `ahead_at` on */
+	uint64_t ahead_at;
+	uint64_t ahead_base; /* of the segment that it is of */
 } Scan;
 
 typedef enum ScanStep {
@@ -42,7 +45,11 @@ int scan_next(Scan *s, ScanEvent *ret, uint64_t *ret_gap_from) _must_check_;
 /* Backwards: the event before scan->seq, which becomes scan->seq. SCAN_EVENT or SCAN_END; gaps are passed over. */
 int scan_previous(Scan *s, ScanEvent *ret) _must_check_;
 
-/* Appends the line, newline included. -EBADMSG: it is not what the index says. */
+/* The line of the event that the last step gave, newline included; lent until the next call. Where lines are asked for
+ * one after the other it reads ahead. -EBADMSG: it is not what the index says. */
+int scan_line(Scan *s, const ScanEvent *event, const char **ret, size_t *ret_len) _must_check_;
+
+/* Of one that scan_find() gave: appends it. -EBADMSG: it is not what the index says. */
 int scan_read_line(const ScanEvent *event, Buf *b) _must_check_;
 /* Finds one event. -ENOENT: it is not there (any more). */
 int scan_find(Reader *reader, const LogView *view, uint64_t seq, ScanEvent *ret) _must_check_;

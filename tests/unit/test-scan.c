@@ -78,14 +78,23 @@ static void on_reader(void (*function)(Reader *r, const LogView *view))
 
 static const char *line_at; /* of what came to main, the next line to be compared */
 
-static void assert_next_line(const ScanEvent *event)
+/* Step by step, or by itself where there is no scan. */
+static void assert_next_line(Scan *s, const ScanEvent *event)
 {
-	_cleanup_buf_ Buf line = { 0 };
+	_cleanup_buf_ Buf alone = { 0 };
+	const char *line;
+	size_t len;
 
-	ck_assert_int_eq(scan_read_line(event, &line), 0);
-	ck_assert_uint_eq(line.len, event->record.end - event->start);
-	ck_assert_mem_eq(line.data, line_at, line.len);
-	line_at += line.len;
+	if (s) {
+		ck_assert_int_eq(scan_line(s, event, &line, &len), 0);
+	} else {
+		ck_assert_int_eq(scan_read_line(event, &alone), 0);
+		line = alone.data;
+		len = alone.len;
+	}
+	ck_assert_uint_eq(len, event->record.end - event->start);
+	ck_assert_mem_eq(line, line_at, len);
+	line_at += len;
 }
 
 static void walk_forward(Reader *r, const LogView *view)
@@ -100,12 +109,42 @@ static void walk_forward(Reader *r, const LogView *view)
 		ck_assert_int_eq(scan_next(&s, &event, &gap), SCAN_EVENT);
 		ck_assert_uint_eq(event.seq, seq);
 		ck_assert_uint_eq(s.seq, seq + 1);
-		assert_next_line(&event);
+		assert_next_line(&s, &event);
 	}
 	ck_assert_int_eq(scan_next(&s, &event, &gap), SCAN_END);
 	ck_assert_int_eq(scan_next(&s, &event, &gap), SCAN_END);
 	ck_assert_ptr_eq(line_at, f.lines.data + f.lines.len);
 	scan_done(&s);
+	scan_done(&s);
+}
+
+/* Lines near each other and lines far apart, twice the same, and one of an earlier segment. */
+static void read_some(Reader *r, const LogView *view)
+{
+	const char *line, *at = f.lines.data;
+	ScanEvent event, first;
+	uint64_t gap;
+	size_t len;
+	Scan s;
+
+	ck_assert_int_eq(scan_init(&s, r, view, view->oldest_seq), 0);
+	for (uint64_t i = 0; scan_next(&s, &event, &gap) == SCAN_EVENT; i++) {
+		size_t want = event.record.end - event.start;
+
+		if (i == 0) {
+			first = event;
+			segment_ref(first.segment);
+		}
+		for (unsigned again = 0; again < 2 && (i % 1000 < 5 || i % 1000 == 500); again++) {
+			ck_assert_int_eq(scan_line(&s, &event, &line, &len), 0);
+			ck_assert_uint_eq(len, want);
+			ck_assert_mem_eq(line, at, len);
+		}
+		at += want;
+	}
+	ck_assert_int_eq(scan_line(&s, &first, &line, &len), 0);
+	ck_assert_mem_eq(line, f.lines.data, len);
+	segment_unref(first.segment);
 	scan_done(&s);
 }
 
@@ -141,7 +180,7 @@ static void find_each(Reader *r, const LogView *view)
 	for (uint64_t seq = view->oldest_seq; seq < view->end_seq; seq++) {
 		ck_assert_int_eq(scan_find(r, view, seq, &event), 0);
 		ck_assert_uint_eq(event.seq, seq);
-		assert_next_line(&event);
+		assert_next_line(NULL, &event);
 	}
 	ck_assert_int_eq(scan_find(r, view, view->end_seq, &event), -ENOENT);
 	ck_assert_int_eq(scan_find(r, view, UINT64_MAX, &event), -ENOENT);
@@ -155,6 +194,7 @@ START_TEST(test_whole)
 	log_fixture_start(&f);
 	emit(5000);
 	on_reader(walk_forward);
+	on_reader(read_some);
 	on_reader(walk_backward);
 	on_reader(find_each);
 }
@@ -393,6 +433,29 @@ static void read_bad(Reader *r, const LogView *view)
 	ck_assert_int_eq(scan_read_line(&event, &b), 0);
 }
 
+/* It lies among what was read ahead. */
+static void pass_bad(Reader *r, const LogView *view)
+{
+	unsigned n_bad = 0;
+	const char *line;
+	ScanEvent event;
+	uint64_t gap;
+	size_t len;
+	int step;
+	Scan s;
+
+	ck_assert_int_eq(scan_init(&s, r, view, view->oldest_seq), 0);
+	while ((step = scan_next(&s, &event, &gap)) != SCAN_END) {
+		if (step == SCAN_EVENT && scan_line(&s, &event, &line, &len) == 0)
+			continue;
+		ck_assert_uint_ge(s.seq - 1, bad_seq);
+		ck_assert_uint_le(s.seq - 1, bad_seq + 1);
+		n_bad++;
+	}
+	ck_assert_uint_ge(n_bad, 1);
+	scan_done(&s);
+}
+
 static const struct {
 	const char *suffix;
 	off_t offset; /* in the record, or from the beginning of the line */
@@ -428,6 +491,7 @@ START_TEST(test_rotten)
 	ck_assert_int_eq(
 		pwrite(fd, rot[_i].bytes, rot[_i].n, at + rot[_i].offset), (ssize_t)rot[_i].n);
 	on_reader(read_bad);
+	on_reader(pass_bad);
 }
 END_TEST
 
