@@ -33,6 +33,7 @@ from harness import (  # noqa: E402,F401
     make_request,
     parse_strict,
     raw_bytes,
+    run_check,
 )
 
 SCALE = harness.SCALE

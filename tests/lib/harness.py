@@ -258,6 +258,7 @@ class Daemon:
         self.args = list(args)
         self.env = dict(env or {})
         self.process = None
+        self.ended_with = None
         self.generation = 0
         self._notify = None
         self._clients = []
@@ -341,6 +342,7 @@ class Daemon:
         return code
 
     def _ended(self):
+        self.ended_with = self.process.returncode
         _ours.discard(self.process.pid)
         self.process = None
         self._notify.close()
@@ -367,9 +369,16 @@ class Daemon:
     def __exit__(self, *exc):
         self.close()
 
-    def close(self):
+    def drop_clients(self):
+        """Closes all connections; of a daemon that is dead, what they still hold is read."""
         for client in self._clients:
+            if self.process is None:
+                client.drain()
             client.close()
+        self._clients = []
+
+    def close(self):
+        self.drop_clients()
         try:
             if CLEAN and self.process and self.process.poll() is None:
                 self.stop()
@@ -455,7 +464,6 @@ class Daemon:
         self._clients.append(client)
         return client
 
-
     def client_as(self, uid, gid=None, groups=(), **kwargs):
         """A connection whose peer credentials are someone else's. Only root can make one."""
         gid = uid if gid is None else gid
@@ -470,6 +478,19 @@ class Daemon:
             os.seteuid(own_uid)
             os.setegid(own_gid)
             os.setgroups(own_groups)
+
+
+def run_check(state):
+    """liongated --check: (exit status, what it printed)."""
+    done = subprocess.run(
+        [*DAEMON, "--no-config", "--state-dir", state, "--check"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=TIMEOUT * 3,
+        check=False,
+    )
+    return done.returncode, done.stdout.decode("utf-8", "strict")
 
 
 class Client:
@@ -571,6 +592,14 @@ class Client:
     def silent(self):
         """True if nothing at all has come by now (a round trip elsewhere says when to ask)."""
         return not self._lines and not self._buffer and not select.select([self.sock], [], [], 0)[0]
+
+    def drain(self):
+        """Reads to the end of the stream, for the capture."""
+        try:
+            while self._capture and self.pump():
+                pass
+        except OSError:
+            pass
 
     # JSON-RPC
 

@@ -124,7 +124,7 @@ static void on_drained(void *userdata)
 	f->n_drained++;
 }
 
-void log_fixture_start(LogFixture *f)
+void log_fixture_run(LogFixture *f)
 {
 	const EventLogHooks hooks = {
 		.on_batch = on_batch,
@@ -135,7 +135,6 @@ void log_fixture_start(LogFixture *f)
 		.userdata = f,
 	};
 
-	log_fixture_open(f);
 	f->n_batches = f->n_events = f->n_rejected = f->n_drained = f->n_states = 0;
 	f->state = 0;
 	f->synced_seq = 0;
@@ -143,6 +142,12 @@ void log_fixture_start(LogFixture *f)
 	ck_assert_int_eq(mailbox_new(&f->main), 0);
 	ck_assert_int_eq(eventlog_start(f->log, f->main, &hooks), 0);
 	emitter_init(&f->emitter, eventlog_committer(f->log));
+}
+
+void log_fixture_start(LogFixture *f)
+{
+	log_fixture_open(f);
+	log_fixture_run(f);
 }
 
 /* ---- End ---- */

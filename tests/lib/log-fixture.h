@@ -28,6 +28,8 @@ void log_fixture_init(LogFixture *f);
 void log_fixture_done(LogFixture *f);
 /* Opens and recovers. */
 void log_fixture_open(LogFixture *f);
+/* Starts what is open and recovered. */
+void log_fixture_run(LogFixture *f);
 /* Opens, recovers and starts. */
 void log_fixture_start(LogFixture *f);
 /* Ends in order: leaves the clean-stop mark. */
