@@ -190,10 +190,10 @@ static int check_record(Walk *w, const IndexRecord *record, bool verify, bool wa
 		return r;
 	if (read && crc32c(w->data.data, w->data.len) != record->crc) {
 		/* Where that is no line at all, it is the index that is wrong. */
-		if (verify ||
-			memchr(w->data.data, '\n', w->data.len) != w->data.data + w->data.len - 1)
+		if (memchr(w->data.data, '\n', w->data.len) != w->data.data + w->data.len - 1)
 			return -EBADMSG;
-		/* It was good once, so what follows it is too: this one event is lost, and will be served as a gap. */
+		/* It was good once, so what follows it is too: this one event is lost, and will be served as a gap. With a record
+		 * made anew nobody could tell any more. */
 		log_error("event %" PRIu64 " is damaged in the log", seq);
 		return 0;
 	}
@@ -203,7 +203,7 @@ static int check_record(Walk *w, const IndexRecord *record, bool verify, bool wa
 		record->type == EVENT_TYPE_AGENT_PARTIAL_OUTPUT ? NULL : w->data.data, w->data.len);
 }
 
-/* The records from the first on, as far as they are good. */
+/* The records behind those that are known to be good, as far as they are, too. */
 static int walk_index(Walk *w, bool verify)
 {
 	_cleanup_free_ IndexRecord *records = malloc(RECORDS_AT_ONCE * sizeof(*records));
@@ -211,7 +211,6 @@ static int walk_index(Walk *w, bool verify)
 
 	if (!records)
 		return -ENOMEM;
-	w->n = w->pos = 0;
 	while ((n = segment_read_index(w->segment, w->n, records, RECORDS_AT_ONCE)) > 0) {
 		for (ssize_t i = 0; i < n; i++) {
 			bool wanted = w->segment->base + w->n >= w->from_seq;
@@ -283,7 +282,10 @@ static int use_index(Walk *w, bool verify)
 		r = walk_index(w, false);
 	if (r == 0)
 		r = find_place(w, w->n);
-	return r == 0 ? walk_index(w, true) : r;
+	if (r == 0)
+		w->n = w->pos = 0;
+	/* Behind the place there may be lines that are rotten: their records say so, and stay. */
+	return r < 0 ? r : walk_index(w, true);
 }
 
 /* ---- The lines ---- */
