@@ -166,7 +166,7 @@ static uint64_t idx_bytes(const Committer *c)
 static int reserve(int fd, uint64_t from, uint64_t bytes)
 {
 	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)bytes) < 0 &&
-		(errno == ENOSPC || errno == EDQUOT || errno == EIO))
+		(errno == ENOSPC || errno == EDQUOT || errno == EFBIG || errno == EIO))
 		return -errno;
 	return 0;
 }
@@ -581,6 +581,8 @@ static void *committer_main(void *userdata)
 	Committer *c = userdata;
 
 	pthread_setname_np(pthread_self(), "committer");
+	reserve_again(
+		c); /* on a full disk there may be that of the last daemon, and nothing else */
 	while (!c->stopping) {
 		MailboxItem *items =
 			mailbox_wait(c->mailbox, atomic_load(&c->error) < 0 ? RETRY_MS : -1);

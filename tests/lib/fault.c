@@ -24,6 +24,7 @@ ssize_t __wrap_send(int fd, const void *bytes, size_t n, int flags);
 
 static int left = -1;
 static atomic_size_t room = SIZE_MAX;
+static atomic_int room_error;
 static atomic_int fdatasync_left, fdatasync_failed;
 static atomic_bool believed;
 
@@ -64,8 +65,9 @@ void *__wrap_calloc(size_t n, size_t size)
 	return strikes(&callocs_left) ? NULL : __real_calloc(n, size);
 }
 
-void fault_fallocate_above(size_t bytes)
+void fault_fallocate_above(size_t bytes, int error)
 {
+	atomic_store(&room_error, error);
 	atomic_store(&room, bytes);
 }
 
@@ -73,7 +75,7 @@ int __wrap_fallocate64(int fd, int mode, off_t offset, off_t len)
 {
 	if ((size_t)len <= atomic_load(&room))
 		return __real_fallocate64(fd, mode, offset, len);
-	errno = ENOSPC;
+	errno = atomic_load(&room_error);
 	return -1;
 }
 

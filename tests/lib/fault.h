@@ -9,8 +9,8 @@ void fault_realloc_after(int n);
 /* The same of calloc(), for the thread that calls it. */
 void fault_calloc_after(int n);
 
-/* The disk has no more room than that: fallocate() of more bytes fails with ENOSPC. */
-void fault_fallocate_above(size_t bytes);
+/* The disk has no more room than that: fallocate() of more bytes fails with `error`. */
+void fault_fallocate_above(size_t bytes, int error);
 
 /* The next `n` calls of fdatasync() fail with EIO. */
 void fault_fdatasync(int n);
