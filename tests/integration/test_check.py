@@ -6,7 +6,6 @@ import re
 import shutil
 import sqlite3
 import struct
-import subprocess
 import tempfile
 import unittest
 
@@ -15,19 +14,6 @@ from common import *
 RECORD = 24
 PREFIX = b'{"jsonrpc":"2.0","method":"event","params":'
 N_ENDED = 12
-
-
-def run_check(state):
-    """(exit status, what it printed)"""
-    done = subprocess.run(
-        [*harness.DAEMON, "--no-config", "--state-dir", state, "--check"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=TIMEOUT * 3,
-        check=False,
-    )
-    return done.returncode, done.stdout.decode("utf-8", "strict")
 
 
 def read(path):
@@ -303,12 +289,13 @@ class Check(unittest.TestCase):
         index = self.index(self.segments[0])
         good = read(index)
         lines = self.lines(self.segments[0])
-        at = next(i for i, line in enumerate(lines) if b"AgentPartialOutput" in line) * RECORD
-        for byte in range(RECORD - 1):
-            data = bytearray(good)
-            data[at + byte] ^= 1
-            write(index, data)
-            self.found(rf"seq {at // RECORD + 1}, byte \d+: the (index|line) ", n=1)
+        self.assertIn(b"DaemonStarted", lines[0])
+        for i in (0, next(i for i, line in enumerate(lines) if b"AgentPartialOutput" in line)):
+            for byte in range(RECORD - 1):
+                data = bytearray(good)
+                data[i * RECORD + byte] ^= 1
+                write(index, data)
+                self.found(rf"seq {i + 1}, byte \d+: the (index|line) ", n=1)
 
     # Lives
 
