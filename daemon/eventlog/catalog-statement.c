@@ -105,6 +105,11 @@ static int errno_of(Catalog *c, int rc)
 		return -ENOMEM;
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
+	/* The statements are what they are: it is tables, or what they hold, that do not fit them. */
+	case SQLITE_ERROR:
+	case SQLITE_SCHEMA:
+	case SQLITE_MISMATCH:
+	case SQLITE_CONSTRAINT:
 		return -EBADMSG;
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
@@ -113,8 +118,6 @@ static int errno_of(Catalog *c, int rc)
 		return -EROFS;
 	case SQLITE_TOOBIG:
 		return -E2BIG;
-	case SQLITE_CONSTRAINT:
-		return -EINVAL;
 	case SQLITE_IOERR:
 		if (rc == SQLITE_IOERR_NOMEM)
 			return -ENOMEM;

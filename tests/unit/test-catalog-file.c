@@ -196,6 +196,7 @@ START_TEST(test_damaged_contents)
 		"DELETE FROM meta",
 		"UPDATE meta SET log_id = x'00'",
 		"UPDATE meta SET epoch = 7",
+		"ALTER TABLE meta RENAME COLUMN applied TO appliee",
 	};
 
 	ck_assert_int_eq(put(1, 10), 0);
@@ -319,7 +320,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_truncated);
 	tcase_add_test(tc, test_empty_file);
 	tcase_add_loop_test(tc, test_not_ours, 0, 4);
-	tcase_add_loop_test(tc, test_damaged_contents, 0, 3);
+	tcase_add_loop_test(tc, test_damaged_contents, 0, 4);
 	tcase_add_test(tc, test_damaged_at_run_time);
 	tcase_add_test(tc, test_totals_are_checked);
 	tcase_add_test(tc, test_full);
