@@ -175,6 +175,7 @@ void orchestrator_free(Orchestrator *o)
 		runner_free(o->runners[i]);
 	free(o->runners);
 	emitter_done(&o->emitter);
+	projection_done(&o->projection);
 	scheduler_done(&o->scheduler);
 	registry_done(&o->registry);
 	free(o);

@@ -40,6 +40,11 @@ void projection_init(Projection *p, EventLog *log, Reader *reader, uint64_t appl
 	list_init(&p->ended);
 }
 
+void projection_done(Projection *p)
+{
+	free(p->doomed);
+}
+
 static void mark(Projection *p, Agent *a, uint64_t since, bool urgent)
 {
 	if (a->dirty_since == 0) {
@@ -113,16 +118,16 @@ static bool may_try(Retry *t)
 }
 
 /* Says so if that is news. */
-static void note_result(Retry *t, int error, const char *what)
+static void note_result(Retry *t, int error, const char *subject, const char *what)
 {
 	if (error == 0) {
 		if (t->error < 0)
-			log_notice("the catalog can be %s again", what);
+			log_notice("%s can be %s again", subject, what);
 		*t = (Retry){ 0 };
 		return;
 	}
 	if (t->error != error)
-		log_error("the catalog cannot be %s, which is tried again: %s", what,
+		log_error("%s cannot be %s, which is tried again: %s", subject, what,
 			strerror(-error));
 	t->error = error;
 	t->wait_us = t->wait_us == 0 ? RETRY_MIN_US : t->wait_us * 2;
@@ -148,16 +153,18 @@ static int64_t sooner(int64_t us, const Retry *t, uint64_t now_us)
 int64_t projection_retry_us(const Projection *p)
 {
 	uint64_t now_us;
+	int64_t us;
 
-	if (p->writing.error == 0 && p->syncing.error == 0)
+	if (p->writing.error == 0 && p->syncing.error == 0 && p->removing.error == 0)
 		return -1;
 	now_us = clock_monotonic_us();
-	return sooner(sooner(-1, &p->writing, now_us), &p->syncing, now_us);
+	us = sooner(sooner(-1, &p->writing, now_us), &p->syncing, now_us);
+	return sooner(us, &p->removing, now_us);
 }
 
 void projection_forgive(Projection *p)
 {
-	p->writing = p->syncing = (Retry){ 0 };
+	p->writing = p->syncing = p->removing = (Retry){ 0 };
 }
 
 bool projection_is_full(const Projection *p)
@@ -237,7 +244,7 @@ static void rows_done(ReaderJob *job)
 		if (j->error == 0)
 			j->agents[i]->in_catalog = true;
 	}
-	note_result(&p->writing, j->error, "written");
+	note_result(&p->writing, j->error, "the catalog", "written");
 	if (j->error < 0) {
 		rows_failed(j);
 	} else {
@@ -381,7 +388,7 @@ static void sync_done(ReaderJob *job)
 	Projection *p = j->projection;
 
 	p->pruning = false;
-	note_result(&p->syncing, job->error, "synced");
+	note_result(&p->syncing, job->error, "the catalog", "synced");
 	if (job->error == 0) {
 		p->durable = j->applied;
 		prune(p);
@@ -407,18 +414,17 @@ typedef struct PruneJob {
 	ReaderJob job;
 	Projection *projection;
 	uint64_t *bases;
-	size_t n;
+	size_t n, n_removed;
 	uint64_t oldest_seq;
 	CatalogStats pruned;
 } PruneJob;
 
-static void remove_file(int log_dirfd, uint64_t base, const char *suffix)
+static int remove_file(int log_dirfd, uint64_t base, const char *suffix)
 {
 	char name[SEGMENT_NAME_LEN + 16];
 
 	segment_name(base, suffix, name);
-	if (unlinkat(log_dirfd, name, 0) < 0 && errno != ENOENT)
-		log_warning("%s cannot be removed: %s", name, strerror(errno));
+	return unlinkat(log_dirfd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 static void add_difference(CatalogStats *sum, const CatalogStats *more, const CatalogStats *less)
@@ -448,18 +454,30 @@ static int prune_rows(PruneJob *j, Catalog *catalog)
 	return deleted > 0;
 }
 
+/* Oldest first, and none past one that stays: a crash in the middle leaves no hole. */
+static int remove_segments(PruneJob *j, int log_dirfd)
+{
+	int r = 0;
+
+	while (r == 0 && j->n_removed < j->n) {
+		r = remove_file(log_dirfd, j->bases[j->n_removed], ".ndjson");
+		if (r == 0)
+			r = remove_file(log_dirfd, j->bases[j->n_removed], ".idx");
+		if (r == 0)
+			j->n_removed++;
+	}
+	return r;
+}
+
 static bool prune_run(ReaderJob *job, Reader *reader)
 {
 	PruneJob *j = container_of(job, PruneJob, job);
 	int r;
 
-	/* Oldest first: a crash in the middle leaves no hole. */
-	for (size_t i = 0; i < j->n; i++) {
-		remove_file(reader_log_dirfd(reader), j->bases[i], ".ndjson");
-		remove_file(reader_log_dirfd(reader), j->bases[i], ".idx");
-	}
-	j->n = 0;
+	job->error = remove_segments(j, reader_log_dirfd(reader));
 	reader_forget(reader, j->oldest_seq);
+	if (job->error < 0)
+		return false;
 	r = prune_rows(j, reader_catalog(reader));
 	if (r < 0)
 		log_warning("the catalog cannot be pruned: %s", strerror(-r));
@@ -474,25 +492,29 @@ static void prune_done(ReaderJob *job)
 
 	p->pruning = false;
 	add_difference(&p->pruned, &j->pruned, &none);
+	note_result(&p->removing, job->error, "old segments", "removed");
+	p->n_doomed = j->n - j->n_removed;
+	if (p->n_doomed > 0) {
+		p->doomed = TAKE_PTR(j->bases);
+		memmove(p->doomed, p->doomed + j->n_removed, p->n_doomed * sizeof(*p->doomed));
+	}
 	free(j->bases);
 	free(j);
 	prune(p);
 }
 
-/* Takes `bases`. */
-static void post_prune(Projection *p, uint64_t *bases, size_t n)
+static void post_prune(Projection *p)
 {
 	PruneJob *j = calloc(1, sizeof(*j));
 
-	if (!j) {
-		free(bases); /* the files are found again by the next start */
-		return;
-	}
+	if (!j)
+		return; /* tried again with the next event that is synced */
 	j->job.run = prune_run;
 	j->job.done = prune_done;
 	j->projection = p;
-	j->bases = bases;
-	j->n = n;
+	j->bases = TAKE_PTR(p->doomed);
+	j->n = p->n_doomed;
+	p->n_doomed = 0;
 	j->oldest_seq = eventlog_oldest_seq(p->log);
 	p->pruning = true;
 	reader_post(p->reader, &j->job);
@@ -500,15 +522,17 @@ static void post_prune(Projection *p, uint64_t *bases, size_t n)
 
 static void prune(Projection *p)
 {
-	bool may_sync = may_try(&p->syncing);
-	uint64_t *bases = NULL;
-	size_t n = 0;
+	bool may_sync = may_try(&p->syncing), may_remove = may_try(&p->removing);
 
-	if (p->pruning || eventlog_prune(p->log, p->durable + 1, &bases, &n) < 0)
+	if (p->pruning)
 		return;
-	if (n > 0)
-		post_prune(p, bases, n);
-	else if (may_sync && p->applied > p->durable && eventlog_prune_due(p->log))
+	if (p->n_doomed == 0 &&
+		eventlog_prune(p->log, p->durable + 1, &p->doomed, &p->n_doomed) < 0)
+		return;
+	if (p->n_doomed > 0 && may_remove)
+		post_prune(p);
+	else if (p->n_doomed == 0 && may_sync && p->applied > p->durable &&
+		 eventlog_prune_due(p->log))
 		post_sync(p);
 }
 

@@ -30,12 +30,16 @@ typedef struct Projection {
 	uint64_t settled_seq;   /* and what was before that */
 	uint64_t durable;       /* what was applied when the catalog was last synced */
 	Retry writing, syncing; /* of the catalog */
+	Retry removing;         /* of segments */
 	bool in_flight;
 	bool pruning;
+	uint64_t *doomed; /* bases of segments that are out of the log, and still on the disk */
+	size_t n_doomed;
 	CatalogStats pruned; /* what retention has taken out of the catalog */
 } Projection;
 
 void projection_init(Projection *p, EventLog *log, Reader *reader, uint64_t applied);
+void projection_done(Projection *p);
 /* An event of the agent, `seq`, is committed and applied. */
 void projection_note(Projection *p, Agent *a, uint64_t seq, bool urgent);
 /* The log is synced further, a segment was begun, or it is time to try again: writes what is due, and lets retention take what
