@@ -23,6 +23,7 @@ typedef struct Recovery {
 	uint64_t from_seq;  /* where in the log to begin */
 	uint64_t first_seq; /* the first event that was seen; 0: none yet */
 	uint64_t seq;       /* the last event that was seen */
+	bool holes;         /* between events that were seen, some are missing */
 	/* The event at hand, taken apart. */
 	const char *object;
 	size_t object_len;
@@ -36,13 +37,13 @@ typedef struct Progress {
 	AgentState state;
 	uint32_t attempt;
 	uint64_t started_us, chunks, bytes, last_seq, output_seq;
-	uint64_t chunk_seq; /* the last AgentPartialOutput that the log has; 0: none */
 } Progress;
 
 typedef struct Numbered {
 	uint64_t seq;
-	Agent *agent;   /* NULL: it has ended */
-	Progress *said; /* by a row that is in doubt; NULL: none is, or not any more */
+	Agent *agent;       /* NULL: it has ended */
+	Progress *said;     /* by a row that is in doubt; NULL: none is, or not any more */
+	uint64_t chunk_seq; /* the last AgentPartialOutput that the log has; 0: none */
 } Numbered;
 
 static size_t n_numbered(const Recovery *r)
@@ -221,12 +222,22 @@ static void settle_doubt(EventLog *log, Numbered *n, uint64_t first_seq)
 	if (a && n->seq < first_seq) {
 		/* A chunk's index is never given twice. What was lost is among these, too, if there is nothing better. */
 		a->chunks = said->chunks;
-		if (said->chunk_seq > 0 && read_chunk_index(log, said->chunk_seq, &index) == 0)
+		if (n->chunk_seq > 0 && read_chunk_index(log, n->chunk_seq, &index) == 0)
 			a->chunks = index + 1;
 		if (a->bytes < said->bytes)
 			a->bytes = said->bytes;
 	}
 	doubt_no_more(n);
+}
+
+/* Some of its chunks may be lost to damage: those that are left were counted, but the next one has the index that it would have had. */
+static void settle_chunks(EventLog *log, const Numbered *n)
+{
+	uint64_t index = 0;
+
+	if (n->agent && n->chunk_seq > 0 && read_chunk_index(log, n->chunk_seq, &index) == 0 &&
+		index >= n->agent->chunks)
+		n->agent->chunks = index + 1;
 }
 
 static void settle_doubts(Recovery *r, EventLog *log)
@@ -236,6 +247,8 @@ static void settle_doubts(Recovery *r, EventLog *log)
 	for (size_t i = 0; i < n_numbered(r); i++)
 		if (numbered(r)[i].said)
 			settle_doubt(log, &numbered(r)[i], r->first_seq);
+	for (size_t i = 0; i < n_numbered(r) && r->holes; i++)
+		settle_chunks(log, &numbered(r)[i]);
 }
 
 /* ---- From the catalog ---- */
@@ -410,10 +423,9 @@ static int apply_to_agent(
 	case EVENT_TYPE_AGENT_PARTIAL_OUTPUT:
 		a->chunks++;
 		a->bytes += record->raw_bytes;
-		if (n->said) {
-			n->said->chunk_seq = seq;
+		n->chunk_seq = seq;
+		if (n->said)
 			a->state = AGENT_STATE_RUNNING;
-		}
 		break;
 	case EVENT_TYPE_AGENT_STARTED:
 		apply_started(r, a, event, seq);
@@ -442,6 +454,7 @@ static int on_event(
 	JsonxError why;
 	int error;
 
+	r->holes |= seq > (r->first_seq == 0 ? r->from_seq : r->seq + 1);
 	r->seq = seq;
 	if (r->first_seq == 0)
 		meet_log(r, seq);

@@ -89,6 +89,44 @@ class Damage(DaemonCase):
         self.assertIn("is newer than the log, and set aside", self.daemon.stderr())
         self.assertNotIn("damaged", self.daemon.stderr())
 
+    def test_a_catalog_whose_tables_are_damaged(self):
+        self.fill(5)
+        for change in ("ALTER TABLE agents RENAME COLUMN state TO stale", "ALTER TABLE agents RENAME TO bgents"):
+            self.daemon.stop()
+            db = sqlite3.connect(os.path.join(self.daemon.state, "catalog.db"), isolation_level=None)
+            db.execute(change)
+            db.close()
+            self.daemon.start()
+            self.assertIn("is damaged, and set aside", self.daemon.stderr())
+            self.assertEqual(len(self.connect().call("agent.list")["agents"]), 5)
+
+    def test_chunks_go_on_behind_damage(self):
+        """One in the middle is rotten, and its index is gone: the next attempt does not give an index twice."""
+        agent = self.client.spawn(options={"chunks": 1000, "delay_ms": 1}, on_restart="rerun")
+        self.client.call("events.subscribe", agents=[agent], after=0)
+        self.client.wait_event(lambda e: e.get("index") == 20)
+        self.daemon.kill()
+        chunks = [e for e in self.daemon.events_of(agent) if "chunk" in e]
+        for path in glob.glob(os.path.join(self.daemon.state, "catalog.db*")) + indexes(self.daemon):
+            os.unlink(path)
+        self.damage(chunks[10]["seq"])
+        self.daemon.start()
+        with self.daemon.client() as watcher:
+            watcher.call("events.subscribe", agents=[agent], after=chunks[-1]["seq"])
+            started = watcher.wait_event(lambda e: e["type"] == "AgentStarted")
+            chunk = watcher.wait_event(lambda e: "chunk" in e)
+        self.assertEqual((started["attempt"], chunk["index"]), (2, chunks[-1]["index"] + 1))
+
+    def damage(self, seq):
+        """No line any more."""
+        for path in self.daemon.log_files():
+            with open(path, "r+b") as f:
+                data = f.read()
+                at = data.find(b'{"jsonrpc":"2.0","method":"event","params":{"seq":%d,' % seq)
+                if at >= 0:
+                    f.seek(at)
+                    f.write(b"#")
+
     def live_and_killed(self):
         """The ids of one that ran when the daemon was killed, and two that were queued."""
         self.daemon.restart("--max-running=1")
@@ -170,6 +208,23 @@ class Retention(DaemonCase):
             with contextlib.suppress(FileNotFoundError):
                 total += os.path.getsize(path)
         return total
+
+    def test_what_cannot_be_removed_is_no_hole(self):
+        """The next ones stay, too, until it can."""
+        oldest = self.daemon.log_files()[0]
+        aside = os.path.join(self.daemon.dir, "aside")
+        os.rename(oldest, aside)
+        os.mkdir(oldest)
+        agent = self.chatty()
+        eventually(lambda: "old segments cannot be removed" in self.daemon.stderr(), "the oldest one stays")
+        second = self.daemon.log_files()[1]
+        eventually(lambda: self.client.call("daemon.status")["log"]["bytes"] > 600000, "more of them are old")
+        self.assertIn(second, self.daemon.log_files())
+        os.rmdir(oldest)
+        os.rename(aside, oldest)
+        eventually(lambda: "old segments can be removed again" in self.daemon.stderr(), "it is tried again")
+        eventually(lambda: second not in self.daemon.log_files(), "all of them go")
+        self.client.call("agent.cancel", agent_id=agent)
 
     def test_gives_the_disk_back(self):
         """Also of segments that were read before."""
