@@ -40,6 +40,7 @@ struct Daemon {
 	struct event *signal_events[ARRAY_SIZE(stop_signals)], *reload_event;
 	struct event *grace_timer, *last_words_timer, *watchdog_timer, *prune_timer, *retry_timer;
 	struct timeval watchdog_interval;
+	uint64_t retry_at_us; /* when the retry timer is due */
 	EventLog *log;
 	Reader *reader;
 	Orchestrator *orchestrator;
@@ -368,9 +369,15 @@ static void plan_retry(Daemon *d)
 		.tv_sec = us / (int64_t)USEC_PER_SEC,
 		.tv_usec = us % (int64_t)USEC_PER_SEC,
 	};
+	uint64_t at_us;
 
-	if (us < 0 || evtimer_pending(d->retry_timer, NULL))
+	if (us < 0)
 		return;
+	at_us = clock_monotonic_us() + (uint64_t)us;
+	/* One of two things that fail may be due before the one that it was set for. */
+	if (evtimer_pending(d->retry_timer, NULL) && d->retry_at_us <= at_us)
+		return;
+	d->retry_at_us = at_us;
 	if (evtimer_add(d->retry_timer, &wait) < 0)
 		log_error("out of memory: the catalog is tried again with the next event");
 }
