@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "daemon/agent/orphans.h"
 #include "daemon/agent/recovery.h"
+#include "daemon/ballast.h"
 #include "daemon/control/control.h"
 #include "daemon/control/listener.h"
 #include "daemon/state-dir.h"
@@ -422,8 +423,7 @@ static int make_events(Daemon *d)
 		       : 0;
 }
 
-/* The log, the catalog and the threads behind them. */
-static int start_log(Daemon *d, const char *state_dir, Registry *registry, uint64_t *ret_applied,
+static int open_log(Daemon *d, const char *state_dir, Registry *registry, uint64_t *ret_applied,
 	CatalogStats *ret_totals)
 {
 	EventLogHooks hooks = {
@@ -445,10 +445,27 @@ static int start_log(Daemon *d, const char *state_dir, Registry *registry, uint6
 	if (r == 0)
 		r = reader_new(eventlog_dirfd(d->log), catalog, d->mailbox, &d->reader);
 	if (r < 0) {
-		log_error("the log in %s cannot be opened: %s", state_dir, strerror(-r));
-		if (catalog)
-			catalog_close(catalog);
+		catalog_close(catalog);
+		registry_done(registry);
+		eventlog_close(d->log);
+		d->log = NULL;
 	}
+	return r;
+}
+
+/* The log, the catalog and the threads behind them. */
+static int start_log(Daemon *d, const char *state_dir, Registry *registry, uint64_t *ret_applied,
+	CatalogStats *ret_totals)
+{
+	int r = open_log(d, state_dir, registry, ret_applied, ret_totals);
+
+	if ((r == -ENOSPC || r == -EDQUOT) && ballast_drop(state_dir)) {
+		log_warning(
+			"the disk is full: the daemon starts in the room that was kept for that");
+		r = open_log(d, state_dir, registry, ret_applied, ret_totals);
+	}
+	if (r < 0)
+		log_error("the log in %s cannot be opened: %s", state_dir, strerror(-r));
 	return r;
 }
 
@@ -566,6 +583,8 @@ int daemon_new(const ConfigOptions *options, Config *config, const char *state_d
 		r = start_control(d);
 	if (r == 0)
 		r = settle_recovery(d);
+	if (r == 0)
+		ballast_take(state_dir); /* the log has its reserve: of what is left */
 	if (r == 0)
 		r = listener_start(d->listener);
 	registry_done(&registry);

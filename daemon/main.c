@@ -5,6 +5,7 @@
 
 #include "common/jsonx.h"
 #include "common/log.h"
+#include "daemon/ballast.h"
 #include "daemon/command-line.h"
 #include "daemon/daemon.h"
 #include "daemon/journal.h"
@@ -44,6 +45,7 @@ static int run(const ConfigOptions *options, Config *config, mode_t given_umask)
 	if (r == 0)
 		r = daemon_run(d);
 	daemon_free(d);
+	ballast_take(state_dir);
 	return r;
 }
 
