@@ -182,6 +182,18 @@ static int pump(Conn *c)
 	return r;
 }
 
+/* Of a client that has gone, what it asked for is done all the same. One that is there and could not be told something must not wait for
+ * it for ever. */
+static void output_failed(Conn *c, int error)
+{
+	if (error == -EPIPE || error == -ECONNRESET) {
+		conn_become_deaf(c);
+		return;
+	}
+	log_error("a client is disconnected: %s", strerror(-error));
+	conn_close(c);
+}
+
 static void write_some(Conn *c)
 {
 	int r;
@@ -204,7 +216,7 @@ static void write_some(Conn *c)
 	if (r == -EAGAIN)
 		set_blocked(c, true);
 	else if (r < 0)
-		conn_become_deaf(c);
+		output_failed(c, r);
 }
 
 /* The client has said all that it wanted to say, and has got (or will not get) all that it

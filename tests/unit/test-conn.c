@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/fd.h"
+#include "common/log.h"
 #include "daemon/control/conn.h"
 #include "tests/lib/check-main.h"
 
@@ -254,6 +255,21 @@ START_TEST(half_closed_stream_ends)
 	turn();
 	expect_end();
 	ck_assert_uint_eq(n_stream_closed, 0);
+	ck_assert_uint_eq(n_closed, 1);
+}
+END_TEST
+
+/* Memory, or the disk: the client is there and waits, so it must not wait for ever. */
+START_TEST(failed_stream)
+{
+	tell("sub\n");
+	turn();
+	log_set_level(0);
+	pump_result = _i == 0 ? -ENOMEM : -EIO;
+	conn_kick(conn);
+	turn();
+	expect_end();
+	ck_assert_uint_eq(n_stream_closed, 1);
 	ck_assert_uint_eq(n_closed, 1);
 }
 END_TEST
@@ -673,6 +689,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, half_close_waits_for_what_is_owed);
 	tcase_add_test(tc, half_closed_stream_goes_on);
 	tcase_add_test(tc, half_closed_stream_ends);
+	tcase_add_loop_test(tc, failed_stream, 0, 2);
 	tcase_add_test(tc, half_closed_and_gone_while_something_is_owed);
 	tcase_add_test(tc, gone_at_once);
 	tcase_add_test(tc, gone_while_full);
