@@ -1,13 +1,11 @@
 """A disk that is full: what still works, that the daemon can be stopped, and that all goes on when there is room."""
 
-import os
 import resource
 import shutil
 import signal
-import subprocess
 import unittest
 
-from common import *
+from base import *
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -70,11 +68,12 @@ class Full(unittest.TestCase):
 
 
 @unittest.skipUnless(os.geteuid() == 0, "only root can mount a small disk")
-class Reserve(unittest.TestCase):
-    """A small disk of its own, full to the last byte but for the reserve."""
+class SmallDisk(unittest.TestCase):
+    """A small disk of its own, which can be filled to the last byte but for what the daemon has reserved."""
 
     def setUp(self):
         self.daemon = Daemon("--stop-grace=100ms", "--kill-grace=100ms")
+        self.filler = os.path.join(self.daemon.state, "filler")
         os.mkdir(self.daemon.state, 0o700)
         mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "liongate-test", self.daemon.state]
         if subprocess.run(mount, stderr=subprocess.DEVNULL).returncode != 0:
@@ -83,9 +82,36 @@ class Reserve(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.daemon.dir, ignore_errors=True)
         self.addCleanup(subprocess.run, ["umount", self.daemon.state], check=True)
         self.addCleanup(self.daemon.close)
+        self.start()
+
+    def start(self):
         self.daemon.start()
         self.client = self.daemon.client()
 
+    def fill_disk(self):
+        with open(self.filler, "ab", buffering=0) as f:
+            size = 64 * KIB
+            while size:
+                try:
+                    f.write(bytes(size))
+                except OSError:
+                    size //= 2
+
+    def remount(self, options):
+        subprocess.run(["mount", "-o", "remount," + options, self.daemon.state], check=True)
+
+    def accepted(self):
+        eventually(lambda: not unavailable(self.client), "agents are accepted")
+
+    def all_is_kept(self):
+        self.daemon.stop()
+        Log(self.daemon.state)
+        check_lives(self.daemon.events(), require_ended=True)
+        status, text = run_check(self.daemon.state)
+        self.assertEqual(status, 0, text)
+
+
+class Reserve(SmallDisk):
     def fill(self):
         """Returns the quiet agents, and those whose output waits for room."""
         quiet = [self.client.spawn_exec("/bin/sleep", "1000") for _ in range(3)]
@@ -95,33 +121,24 @@ class Reserve(unittest.TestCase):
         replies = [self.client.reply(request) for request in requests]
         busy = [reply["result"]["agent_id"] for reply in replies if "result" in reply]
         self.assertTrue(busy)
-        ballast = os.path.join(self.daemon.state, "ballast")
-        with open(ballast, "wb", buffering=0) as f:
-            size = 64 * KIB
-            while size:
-                try:
-                    f.write(bytes(size))
-                except OSError:
-                    size //= 2
-        return quiet, busy, ballast
+        self.fill_disk()
+        return quiet, busy
 
     def test_agents_end_and_all_goes_on(self):
-        quiet, busy, ballast = self.fill()
+        quiet, busy = self.fill()
         for agent in quiet:
             self.assertEqual(self.client.call("agent.cancel", agent_id=agent)["state"], "cancelled")
         self.assertTrue(unavailable(self.client))
-        os.unlink(ballast)
+        os.unlink(self.filler)
         for agent in busy:
             self.client.request("agent.cancel", agent_id=agent)
-        subprocess.run(["mount", "-o", "remount,size=64m", self.daemon.state], check=True)
+        self.remount("size=64m")
         for agent in busy:
             self.assertEqual(self.client.wait(agent)["state"], "cancelled")
-        self.daemon.stop()
-        Log(self.daemon.state)
-        check_lives(self.daemon.events(), require_ended=True)
+        self.all_is_kept()
 
     def test_a_signal_ends_it(self):
-        quiet, busy, _ = self.fill()
+        quiet, busy = self.fill()
         self.daemon.signal(signal.SIGTERM)
         status = self.daemon.wait()
         events = self.daemon.events()
@@ -132,6 +149,67 @@ class Reserve(unittest.TestCase):
         last = [self.daemon.events_of(agent)[-1] for agent in busy]
         self.assertEqual(status, 0 if all(e.get("code") == "shutdown" for e in last) else 1, last)
         Log(self.daemon.state)
+
+    def test_the_next_one_starts(self):
+        """Killed, or ended by a signal; and once more."""
+        quiet, busy = self.fill()
+        for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+            self.daemon.signal(number)
+            self.daemon.wait()
+            harness.wait_no_orphans()
+            self.fill_disk()
+            self.start()
+        self.assertIn(self.client.wait(quiet[0])["ending"]["code"], ("interrupted", "shutdown"))
+        os.unlink(self.filler)
+        self.remount("size=64m")
+        self.accepted()
+        for agent in quiet + busy:
+            self.assertEqual(self.client.wait(agent)["state"], "failed")
+        self.all_is_kept()
+
+
+class Start(SmallDisk):
+    """The disk is filled while there is no daemon."""
+
+    def leave(self, stop):
+        self.agents = [self.client.wait(self.client.spawn(options={"chunks": 3}))["agent_id"]]
+        if stop:
+            self.daemon.stop()
+        else:
+            self.agents.append(self.client.spawn(options=slow_agent()))
+            self.client.call("events.subscribe", after=0, agents=self.agents[1:])
+            self.client.wait_event(lambda e: "chunk" in e)
+            self.daemon.kill()
+
+    def test_full(self):
+        for stop in (True, False, True):
+            with self.subTest(stop=stop):
+                self.leave(stop)
+                self.fill_disk()
+                for _ in range(3):
+                    self.start()
+                    for agent in self.agents:
+                        self.assertIn(self.client.wait(agent)["state"], ("completed", "failed"))
+                    self.client.read_all()
+                    self.daemon.stop()
+                    self.fill_disk()
+                os.unlink(self.filler)
+                self.start()
+                self.accepted()
+        self.all_is_kept()
+
+    def test_read_only(self):
+        """Nothing can be done there, and it says so."""
+        self.leave(False)
+        harness.wait_no_orphans()
+        self.remount("ro")
+        self.daemon.spawn()
+        self.assertEqual(self.daemon.wait(), 1)
+        self.assertIn("Read-only file system", self.daemon.stderr())
+        self.remount("rw")
+        self.start()
+        self.accepted()
+        self.all_is_kept()
 
 
 if __name__ == "__main__":

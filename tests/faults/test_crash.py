@@ -1,20 +1,17 @@
 """kill -9 at random moments while 20 agents stream to 3 subscribers.
 
 After each restart the checker holds the daemon to the promises of its log, from nothing but what the
-clients saw and what lies on disk. LIONGATE_CRASH_ROUNDS: how often; LIONGATE_CRASH_SEED: to see a run again."""
+clients saw and what lies on disk. LIONGATE_CRASH_ROUNDS: how often."""
 
-import os
-import random
 import select
 import threading
 import time
 import unittest
 import uuid
 
-from common import *
+from base import *
 
-ROUNDS = int(os.environ.get("LIONGATE_CRASH_ROUNDS", "50"))
-SEED = int(os.environ.get("LIONGATE_CRASH_SEED", random.randrange(1 << 30)))
+ROUNDS = int(os.environ.get("LIONGATE_CRASH_ROUNDS", amount(40, 500)))
 AGENTS = 20
 LINES = "i=0; while [ $i -lt {n} ]; do i=$((i+1)); echo line $i of {n}; done"
 FAR = 3600 * 24
@@ -160,10 +157,10 @@ class Crash(unittest.TestCase):
                 self.one_round()
                 self.restarted()
             except BaseException:
-                print(f"round {number}, LIONGATE_CRASH_SEED={SEED}")
+                print(f"round {number}, LIONGATE_FAULTS_SEED={SEED}")
                 raise
         self.settle()
-        print(f"{ROUNDS} rounds in {time.monotonic() - started:.0f} s, seed {SEED}: {self.summary}")
+        report(f"crash: {ROUNDS} rounds in {time.monotonic() - started:.0f} s: {self.summary}")
 
     def settle(self):
         """Everything that was accepted ends; then every promise is held to its end."""
