@@ -147,6 +147,10 @@ static void load(void)
 
 static void unload(void)
 {
+	/* A case that failed has left its files. */
+	if (now.f.dir.path[0])
+		temp_dir_done(&now.f.dir);
+	now.f.dir.path[0] = '\0';
 	for (size_t i = 0; i < n_files; i++)
 		buf_done(&files[i].bytes);
 	memset(files, 0, sizeof(files));
@@ -365,6 +369,7 @@ static void run(Expect expect)
 	free(before);
 	free(after);
 	temp_dir_done(&now.f.dir);
+	now.f.dir.path[0] = '\0';
 	buf_done(&now.f.lines);
 }
 
