@@ -29,12 +29,16 @@ def is_instrumented(path):
     return b"__asan_init" in data or b"__tsan_init" in data
 
 
+def require():
+    if os.environ.get("LIONGATE_TEST_WRAPPER") or is_instrumented(harness.DAEMON[-1]):
+        raise unittest.SkipTest("nothing can be loaded into the daemon here")
+
+
 class Injector:
     """Of one harness.Daemon, and of all that it starts from now on."""
 
     def __init__(self, daemon):
-        if os.environ.get("LIONGATE_TEST_WRAPPER") or is_instrumented(harness.DAEMON[-1]):
-            raise unittest.SkipTest("nothing can be loaded into the daemon here")
+        require()
         path = os.path.join(daemon.dir, "fault-control")
         with open(path, "w+b") as f:
             f.truncate(mmap.PAGESIZE)

@@ -51,6 +51,7 @@ def session(daemon):
 
 class Points(unittest.TestCase):
     def setUp(self):
+        require()
         self.chance = random.Random(SEED)
         self.struck = collections.Counter()
         self.before = os.path.join(tempfile.mkdtemp(prefix="liongate-test-"), "state")
