@@ -481,6 +481,7 @@ END_TEST
 
 START_TEST(test_backpressure)
 {
+	uint64_t n_drained;
 	Committer *c;
 
 	f.options.segment_bytes = 64 * MIB;
@@ -493,11 +494,13 @@ START_TEST(test_backpressure)
 	ck_assert(committer_is_full(c));
 	ck_assert_uint_eq(f.n_drained, 0);
 	log_fixture_wait(&f, 50);
-	ck_assert_uint_eq(f.n_drained, 1);
+	/* More than once where batches are charged while others are released. */
+	n_drained = f.n_drained;
+	ck_assert_uint_ge(n_drained, 1);
 	ck_assert(!committer_is_full(c));
 	emit(10, 10);
 	log_fixture_wait(&f, 60);
-	ck_assert_uint_eq(f.n_drained, 1);
+	ck_assert_uint_eq(f.n_drained, n_drained);
 }
 END_TEST
 
@@ -521,7 +524,7 @@ START_TEST(test_backpressure_of_rejected)
 	emit(1, 10);
 	log_fixture_wait(&f, 1);
 	ck_assert(!committer_is_full(eventlog_committer(f.log)));
-	ck_assert_uint_eq(f.n_drained, 1);
+	ck_assert_uint_ge(f.n_drained, 1);
 }
 END_TEST
 
