@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,28 +14,12 @@
 
 struct Mailbox {
 	pthread_mutex_t lock;
-	pthread_cond_t posted;
+	sem_t posted;
 	MailboxList items;
-	bool waiting; /* the reader, for `posted` */
+	bool waiting; /* the reader, for `posted`: a condition would cost it a system call more */
 	bool watched; /* somebody looks at the descriptor */
 	int fd;
 };
-
-static int init_lock(Mailbox *m)
-{
-	pthread_condattr_t attr;
-	int r = -pthread_mutex_init(&m->lock, NULL);
-
-	if (r < 0)
-		return r;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	r = -pthread_cond_init(&m->posted, &attr);
-	pthread_condattr_destroy(&attr);
-	if (r < 0)
-		pthread_mutex_destroy(&m->lock);
-	return r;
-}
 
 int mailbox_new(Mailbox **ret)
 {
@@ -50,7 +35,11 @@ int mailbox_new(Mailbox **ret)
 		return r;
 	}
 	mailbox_list_init(&m->items);
-	r = init_lock(m);
+	r = -pthread_mutex_init(&m->lock, NULL);
+	if (r == 0 && sem_init(&m->posted, 0, 0) < 0) {
+		r = -errno;
+		pthread_mutex_destroy(&m->lock);
+	}
 	if (r < 0) {
 		close(m->fd);
 		free(m);
@@ -64,7 +53,7 @@ void mailbox_free(Mailbox *m)
 {
 	if (!m)
 		return;
-	pthread_cond_destroy(&m->posted);
+	sem_destroy(&m->posted);
 	pthread_mutex_destroy(&m->lock);
 	close(m->fd);
 	free(m);
@@ -98,9 +87,9 @@ void mailbox_post_list(Mailbox *m, MailboxList *list)
 	pthread_mutex_unlock(&m->lock);
 	mailbox_list_init(list);
 
+	/* Both fail only where a counter is at its limit, and then the reader is awake anyway. */
 	if (wake)
-		pthread_cond_signal(&m->posted);
-	/* Fails only where the counter is at its limit, and then the reader is awake anyway. */
+		(void)sem_post(&m->posted);
 	if (announce && eventfd_write(m->fd, 1) < 0)
 		return;
 }
@@ -122,41 +111,36 @@ int mailbox_fd(Mailbox *m)
 	return m->fd;
 }
 
-/* Lock held. */
-static MailboxItem *take(Mailbox *m)
+/* `waits`: that the reader does, if there is nothing. */
+static MailboxItem *take(Mailbox *m, bool waits)
 {
-	MailboxItem *items = m->items.head;
+	MailboxItem *items;
 
+	pthread_mutex_lock(&m->lock);
+	items = m->items.head;
 	mailbox_list_init(&m->items);
+	m->waiting = waits && !items;
+	pthread_mutex_unlock(&m->lock);
 	return items;
 }
 
 MailboxItem *mailbox_take(Mailbox *m)
 {
-	MailboxItem *items;
 	eventfd_t count;
 
 	/* First the descriptor, then the list: what is posted between the two is taken all the same, and costs one
 	 * wake-up too many. The other way round it could be lost. Only its reader says that it is watched. */
 	if (m->watched && eventfd_read(m->fd, &count) < 0 && errno != EAGAIN)
 		return NULL;
-
-	pthread_mutex_lock(&m->lock);
-	items = take(m);
-	pthread_mutex_unlock(&m->lock);
-	return items;
+	return take(m, false);
 }
 
-/* Lock held. False: the time has passed. */
+/* False: the time has passed. */
 static bool wait_for_post(Mailbox *m, const struct timespec *until)
 {
-	int r;
+	int r = until ? sem_clockwait(&m->posted, CLOCK_MONOTONIC, until) : sem_wait(&m->posted);
 
-	m->waiting = true;
-	r = until ? pthread_cond_timedwait(&m->posted, &m->lock, until)
-		  : pthread_cond_wait(&m->posted, &m->lock);
-	m->waiting = false;
-	return r != ETIMEDOUT;
+	return r == 0 || errno != ETIMEDOUT;
 }
 
 MailboxItem *mailbox_wait(Mailbox *m, int timeout_ms)
@@ -164,6 +148,7 @@ MailboxItem *mailbox_wait(Mailbox *m, int timeout_ms)
 	MailboxItem *items = mailbox_take(m);
 	struct timespec until;
 	uint64_t until_us;
+	bool more = true;
 
 	if (items || timeout_ms == 0)
 		return items;
@@ -172,12 +157,10 @@ MailboxItem *mailbox_wait(Mailbox *m, int timeout_ms)
 		.tv_sec = (time_t)(until_us / USEC_PER_SEC),
 		.tv_nsec = (long)(until_us % USEC_PER_SEC * 1000),
 	};
-	pthread_mutex_lock(&m->lock);
-	while (!m->items.head && wait_for_post(m, timeout_ms > 0 ? &until : NULL))
-		;
-	items = take(m);
-	pthread_mutex_unlock(&m->lock);
-	return items;
+	/* A wake-up may find nothing: its item was taken when the time had passed. */
+	while (more && !(items = take(m, true)))
+		more = wait_for_post(m, timeout_ms > 0 ? &until : NULL);
+	return items ? items : take(m, false);
 }
 
 size_t mailbox_deliver(Mailbox *m, void *receiver)
