@@ -107,7 +107,7 @@ class Session(unittest.TestCase):
         self.chance = random.Random(SEED)
         total = 0
         names = [name for name in dir(self) if name.startswith("step_")]
-        for most in (1, *amount((), range(2, 21))):
+        for most in (1, *amount((), (2, 5, 20))):
             for name in names:
                 try:
                     total += self.fail_each(getattr(self, name), most)
