@@ -5,12 +5,8 @@
 #include <string.h>
 
 #include "common/json-writer.h"
+#include "common/jsonx-build.h"
 #include "common/jsonx-scan.h"
-
-/* A tokener keeps room for the longest string that it has seen: after a text above this it goes. */
-#define TOKENER_KEEP_BYTES (64U * 1024)
-
-static _Thread_local json_tokener *tokener;
 
 static void set_error(JsonxError *reterr, const char *why, size_t offset)
 {
@@ -25,64 +21,9 @@ bool jsonx_valid(const char *text, size_t len, JsonxError *reterr)
 	return jsonx_scan(text, len, reterr, &nul_key);
 }
 
-static json_tokener *get_tokener(void)
-{
-	if (!tokener) {
-		/* json-c counts a level more for what is inside the innermost array. */
-		tokener = json_tokener_new_ex(JSONX_MAX_DEPTH + 2);
-		if (tokener)
-			json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
-	}
-	return tokener;
-}
-
-void jsonx_thread_done(void)
-{
-	if (tokener)
-		json_tokener_free(tokener);
-	tokener = NULL;
-}
-
-/* Of valid text. json-c says nothing of it when memory is short: the object is missing then. */
-static int parse_valid(const char *text, size_t len, json_object **ret, JsonxError *reterr)
-{
-	json_tokener *t = get_tokener();
-
-	if (!t)
-		return -ENOMEM;
-
-	json_object *o = json_tokener_parse_ex(t, text, (int)len);
-	enum json_tokener_error error = json_tokener_get_error(t);
-
-	/* A number could go on: the space says that it does not. */
-	if (error == json_tokener_continue) {
-		o = json_tokener_parse_ex(t, " ", 1);
-		error = json_tokener_get_error(t);
-	}
-	if (len > TOKENER_KEEP_BYTES)
-		jsonx_thread_done();
-	else
-		json_tokener_reset(t);
-	if (error != json_tokener_success) {
-		set_error(reterr, "a text that json-c refuses", 0);
-		return -EBADMSG;
-	}
-	*ret = o;
-	return 0;
-}
-
-/* Of valid text, which has something but white space in it. */
-static bool is_null(const char *text)
-{
-	while (*text == ' ' || *text == '\t' || *text == '\n' || *text == '\r')
-		text++;
-	return *text == 'n';
-}
-
 int jsonx_parse(const char *text, size_t len, json_object **ret, JsonxError *reterr)
 {
 	const char *nul_key;
-	json_object *o;
 
 	if (len > INT32_MAX) {
 		set_error(reterr, "a text that is too long", INT32_MAX);
@@ -95,15 +36,7 @@ int jsonx_parse(const char *text, size_t len, json_object **ret, JsonxError *ret
 		set_error(reterr, "U+0000 in a member's name", (size_t)(nul_key - text));
 		return -EBADMSG;
 	}
-
-	int r = parse_valid(text, len, &o, reterr);
-
-	if (r < 0)
-		return r;
-	if (!o && !is_null(text))
-		return -ENOMEM;
-	*ret = o;
-	return 0;
+	return jsonx_build(text, len, ret);
 }
 
 static void write_object(JsonWriter *w, json_object *o)

@@ -2,9 +2,10 @@
  *
  * json-c alone accepts NaN, single quotes, raw control characters, lone surrogates, overlong numbers
  * and trailing garbage, and what it lets in would be written to the log. So every text from outside
- * is first validated against RFC 8259 and RFC 3629 (UTF-8), in one pass, and then given to json-c.
+ * is validated against RFC 8259 and RFC 3629 (UTF-8) here, in one pass, and the tree of json-c's objects
+ * is made in another: faster than json-c's parser makes it.
  *
- * Thread: any; a JsonxParser belongs to one thread. */
+ * Thread: any. */
 #pragma once
 
 #include <json-c/json.h>
@@ -34,11 +35,9 @@ static inline void jsonx_put_p(json_object **o)
 bool jsonx_valid(const char *text, size_t len, JsonxError *reterr);
 
 /* Validates and parses. -EBADMSG with *reterr filled in, -ENOMEM. The caller puts *ret; the JSON
- * value `null` gives NULL and 0. Keeps one tokener for each thread. A member's name with U+0000 in it
- * is -EBADMSG too, because json-c would cut it short; of equal names, the last counts. */
+ * value `null` gives NULL and 0. A member's name with U+0000 in it is -EBADMSG too, because json-c
+ * would cut it short; of equal names, the last counts. */
 int jsonx_parse(const char *text, size_t len, json_object **ret, JsonxError *reterr) _must_check_;
-/* Frees this thread's tokener, if any: to be called before a thread that parsed ends. */
-void jsonx_thread_done(void);
 
 /* Appends `o` as compact text: no white space, no escaped slashes. `o` may be NULL (null). */
 int jsonx_append(Buf *b, json_object *o) _must_check_;

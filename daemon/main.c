@@ -3,7 +3,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "common/jsonx.h"
 #include "common/log.h"
 #include "daemon/ballast.h"
 #include "daemon/command-line.h"
@@ -74,7 +73,6 @@ int main(int argc, char *argv[])
 	if (command_line_load(argc, argv, &options, &config) < 0)
 		return 2;
 	r = act(&options, config, given_umask);
-	jsonx_thread_done();
 	libevent_global_shutdown();
 	return r < 0 ? 1 : 0;
 }

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "common/jsonx.h"
 
 /* Segments that are kept open: readers of the same stretch follow each other. */
 #define MAX_OPEN 8
@@ -158,7 +157,6 @@ static void *reader_main(void *userdata)
 		}
 		go_on(r);
 	}
-	jsonx_thread_done();
 	return NULL;
 }
 

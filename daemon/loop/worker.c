@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
-#include "common/jsonx.h"
 
 /* Of libevent's 256 common time-outs to a base, a few are left to others. */
 #define MAX_COMMON_TIMEOUTS 200
@@ -160,7 +159,6 @@ static void *worker_main(void *userdata)
 		w->hooks.on_turn(w, w->hooks.userdata);
 	}
 	w->hooks.on_stop(w, w->hooks.userdata);
-	jsonx_thread_done();
 	return NULL;
 }
 

@@ -123,7 +123,6 @@ void rpc_fixture_teardown(void)
 	event_base_free(rf.base);
 	if (rf.client >= 0)
 		close(rf.client);
-	jsonx_thread_done();
 }
 
 void turn(void)

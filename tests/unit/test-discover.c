@@ -19,7 +19,6 @@ static void setup(void)
 static void teardown(void)
 {
 	json_object_put(document);
-	jsonx_thread_done();
 }
 
 static json_object *member(json_object *o, const char *key, json_type type)

@@ -28,7 +28,6 @@ static void teardown(void)
 {
 	reaper_stop(&reaper);
 	temp_dir_done(&dir);
-	jsonx_thread_done();
 }
 
 static void write_file(const char *name, const void *bytes, size_t len)

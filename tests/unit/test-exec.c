@@ -163,7 +163,6 @@ static void teardown(void)
 	worker_free(worker);
 	reaper_stop(&reaper);
 	temp_dir_done(&dir);
-	jsonx_thread_done();
 }
 
 static json_object *parse_options(const char *text)

@@ -87,7 +87,6 @@ START_TEST(find_value)
 	ck_assert_ptr_null(o);
 	ck_assert_int_eq(jsonx_find_value(text, strlen(text), "a", &o), -EBADMSG);
 	ck_assert_int_eq(jsonx_find_value(text, strlen(text), "d", &o), -ENOENT);
-	jsonx_thread_done();
 }
 END_TEST
 

@@ -57,6 +57,58 @@ START_TEST(accepted_comes_back)
 }
 END_TEST
 
+/* What json-c itself would make of it. */
+START_TEST(accepted_as_json_c_does)
+{
+	const JsonxCase *c = &jsonx_accepted[_i];
+	_cleanup_json_ json_object *o = NULL, *theirs = NULL;
+	json_tokener *t = json_tokener_new_ex(JSONX_MAX_DEPTH + 2);
+
+	theirs = json_tokener_parse_ex(t, c->text, (int)c->len);
+	if (json_tokener_get_error(t) == json_tokener_continue)
+		theirs = json_tokener_parse_ex(t, " ", 1);
+	ck_assert_int_eq(json_tokener_get_error(t), json_tokener_success);
+	json_tokener_free(t);
+	ck_assert_int_eq(jsonx_parse(c->text, c->len, &o, NULL), 0);
+	ck_assert_msg(json_object_equal(o, theirs), "%s", c->name);
+	ck_assert_str_eq(json_object_to_json_string(o), json_object_to_json_string(theirs));
+}
+END_TEST
+
+/* All that can be escaped by \u, in both cases of its digits. */
+START_TEST(every_character)
+{
+	for (unsigned code = 1; code < 0x110000; code += code < 0x3000 ? 1 : 61) {
+		_cleanup_json_ json_object *o = NULL;
+		char text[32], expected[8], *end = expected;
+		int n;
+
+		if (code >= 0xd800 && code < 0xe000)
+			continue;
+		if (code < 0x10000)
+			n = snprintf(text, sizeof(text), "\"a\\u%c%03x\"",
+				"0123456789abcDEF"[code >> 12], code & 0xfff);
+		else
+			n = snprintf(text, sizeof(text), "\"a\\u%04x\\u%04X\"",
+				0xd800 + ((code - 0x10000) >> 10),
+				0xdc00 + ((code - 0x10000) & 0x3ff));
+		*end++ = 'a';
+		if (code < 0x80) {
+			*end++ = (char)code;
+		} else {
+			unsigned more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
+
+			*end++ = (char)(0xff00U >> (more + 1) | code >> (6 * more));
+			while (more-- > 0)
+				*end++ = (char)(0x80 | (code >> (6 * more) & 0x3f));
+		}
+		*end = '\0';
+		ck_assert_int_eq(jsonx_parse(text, (size_t)n, &o, NULL), 0);
+		ck_assert_str_eq(json_object_get_string(o), expected);
+	}
+}
+END_TEST
+
 START_TEST(refused)
 {
 	const JsonxCase *c = &jsonx_refused[_i];
@@ -349,6 +401,22 @@ START_TEST(append_without_memory)
 }
 END_TEST
 
+/* A name, a string and a number that have to be worked on. */
+START_TEST(parse_without_memory)
+{
+	static const char *const texts[] = { "{\"a\":1}", "[\"\\n\"]", "{\"a\":{\"b\":[1.5]}}" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		json_object *o = NULL;
+
+		fault_realloc_after(0);
+		ck_assert_int_eq(jsonx_parse(texts[i], strlen(texts[i]), &o, NULL), -ENOMEM);
+		fault_realloc_after(-1);
+		ck_assert_ptr_null(o);
+	}
+}
+END_TEST
+
 START_TEST(nul_in_a_name)
 {
 	static const char text[] = "[{\"x\":0},{\"prompt\\u0000x\":1}]";
@@ -383,11 +451,7 @@ START_TEST(one_after_the_other)
 			ck_assert_int_eq(jsonx_parse(big, 1000002, &same, NULL), 0);
 			ck_assert_int_eq(json_object_get_string_len(same), 1000000);
 		}
-		if (i % 100 == 70)
-			jsonx_thread_done();
 	}
-	jsonx_thread_done();
-	jsonx_thread_done();
 }
 END_TEST
 
@@ -409,7 +473,6 @@ static void *parse_often(void *arg)
 		if (jsonx_parse("{\"n\":17}", 8, &o, NULL) < 0 || jsonx_get_int(o, "n", 0) != 17)
 			return arg;
 	}
-	jsonx_thread_done();
 	return NULL;
 }
 
@@ -524,6 +587,7 @@ static TCase *values_case(void)
 	tcase_add_loop_test(t, append, 0, ARRAY_SIZE(rewritten));
 	tcase_add_test(t, append_what_was_made_here);
 	tcase_add_test(t, append_without_memory);
+	tcase_add_test(t, parse_without_memory);
 	tcase_add_test(t, nul_in_a_name);
 	tcase_add_test(t, one_after_the_other);
 	tcase_add_test(t, too_long);
@@ -550,6 +614,8 @@ Suite *test_suite(void)
 
 	tcase_add_loop_test(t, accepted, 0, (int)jsonx_accepted_count);
 	tcase_add_loop_test(t, accepted_comes_back, 0, (int)jsonx_accepted_count);
+	tcase_add_loop_test(t, accepted_as_json_c_does, 0, (int)jsonx_accepted_count);
+	tcase_add_test(t, every_character);
 	tcase_add_loop_test(t, refused, 0, (int)jsonx_refused_count);
 	tcase_add_test(t, cut_short);
 	tcase_add_loop_test(t, every_byte_in_a_string, 0, 256);
