@@ -173,13 +173,14 @@ class Limit(DaemonCase):
     def test_address_space(self):
         tolerant = Tolerant(self.daemon)
         self.limit(2 * MIB)
-        big = {"prompt": "x" * 100000, "options": {"chunks": 1000, "delay_ms": 50}}
+        big = {"prompt": "x" * 1000000, "options": {"chunks": 1000, "delay_ms": 50}}
         accepted = []
-        for _ in range(amount(200, 2000)):
+        # malloc() has address space put by for each thread: that is used up first.
+        while sum(tolerant.refused.values()) < amount(20, 200):
             result = tolerant.call("agent.spawn", **big)
             if result:
                 accepted.append(result["agent_id"])
-        self.assertTrue(tolerant.refused)
+            self.assertLess(len(accepted), 2000)
         self.limit(1024 * MIB)
         with self.daemon.client() as client:
             eventually(lambda: "result" in client.reply(client.request("agent.spawn", prompt="p")), "it accepts again")

@@ -244,19 +244,30 @@ class Log:
 
     def update(self, torn=False):
         """Reads what is new; returns those events. `torn`: the last line may be half written."""
-        names = sorted(n for n in os.listdir(self.directory) if n.endswith(".ndjson"))
-        gone = set(self._files) - set(names)
+        files = self._load()
+        gone = set(self._files) - set(files)
         need(self.pruned or not gone, f"files of the log are gone: {sorted(gone)}")
         first = len(self.events)
-        for name in names:
-            self._read(name, torn and name == names[-1])
+        for name in files:
+            self._read(name, files[name], torn and name == max(files))
         for i in range(first, len(self.events)):
             self._check_order(self.events[i - 1]["seq"] if i else None, self.events[i])
         return self.events[first:]
 
-    def _read(self, name, torn):
-        with open(os.path.join(self.directory, name), "rb") as f:
-            data = f.read()
+    def _load(self):
+        """The bytes of each segment, oldest first. Retention may take one meanwhile."""
+        while True:
+            names = sorted(n for n in os.listdir(self.directory) if n.endswith(".ndjson"))
+            files = {}
+            try:
+                for name in names:
+                    with open(os.path.join(self.directory, name), "rb") as f:
+                        files[name] = f.read()
+                return files
+            except FileNotFoundError:
+                need(self.pruned, f"a file of the log went while it was read: {name}")
+
+    def _read(self, name, data, torn):
         known = self._files.get(name, b"")
         need(data.startswith(known), f"{name} was changed in what it held already")
         lines = data[len(known) :].split(b"\n")
