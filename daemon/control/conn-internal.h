@@ -36,7 +36,10 @@ struct ConnServer {
 	ListNode conns;
 	ListNode dirty; /* of those that conn_server_flush() has to look at */
 	uint32_t n_conns;
-	bool finishing; /* conn_server_finish() */
+	uint32_t n_served; /* connections that had lines handed out in this turn */
+	uint64_t share_us; /* of each of them, if they are as many as in the last turn */
+	bool lines_wait;   /* of one that has had its share */
+	bool finishing;    /* conn_server_finish() */
 };
 
 struct Conn {
@@ -51,10 +54,11 @@ struct Conn {
 	bool eof;           /* its read side has ended */
 	bool deaf;          /* it hears nothing any more: what would be written is dropped */
 	bool held;          /* the output is another thread's */
-	bool lines_wait;    /* in the line buffer, for conn_is_full() to end */
+	bool lines_wait;    /* in the line buffer, for conn_must_wait() to end */
 	bool unfinished;    /* the last line that was handed out, likewise */
 	bool hangup_is_set; /* in server->hangup */
 	uint32_t pending;
+	uint64_t share_ends_us;
 	struct event read_event;
 	struct event write_event;
 	LineBuffer in;
@@ -72,8 +76,10 @@ static inline size_t conn_out_waiting(const Conn *c)
 	return c->out.len - c->out_sent;
 }
 
-/* Those that have come, as far as the connection bears them. */
+/* Those that have come, as far as the connection bears them and has its turn. */
 void conn_hand_out_lines(Conn *c);
+/* How long each may ask in it. */
+void conn_server_begin_turn(ConnServer *s);
 /* Adds the read event or removes it, as things stand. */
 void conn_update_reading(Conn *c);
 /* Whoever has gone reads no reply: drops them, and the stream. */

@@ -276,6 +276,10 @@ static void flush_conn(Conn *c)
 	}
 	if (c->state == CONN_OPEN) {
 		conn_update_reading(c);
+		if (c->lines_wait && !conn_is_full(c)) {
+			event_active(&c->read_event, EV_READ, 1);
+			c->server->lines_wait = true;
+		}
 		watch_for_hangup(c);
 	}
 	if (c->state == CONN_CLOSED && !c->held)
@@ -288,6 +292,7 @@ bool conn_server_flush(ConnServer *s)
 {
 	ListNode now;
 
+	conn_server_begin_turn(s);
 	if (list_empty(&s->dirty))
 		return false;
 	/* Moved to a list of its own: whoever is kicked meanwhile waits for the next turn. */
@@ -300,7 +305,7 @@ bool conn_server_flush(ConnServer *s)
 		list_remove(&c->dirty_node);
 		flush_conn(c);
 	}
-	return !list_empty(&s->dirty);
+	return s->lines_wait || !list_empty(&s->dirty);
 }
 
 /* Until somebody reads on whose socket was full. False: nobody does, or nobody's is. */

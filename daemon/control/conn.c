@@ -11,6 +11,12 @@
 /* What one client may send in one turn, so that it does not starve the others. */
 #define READ_BYTES_PER_TURN (128U * 1024)
 
+/* Time counts, too: requests differ a thousandfold in what they cost. A turn is shared by those who asked something in the
+ * last one, so that whoever asks little is not long behind those who ask much; but no share is so small that going round
+ * costs more than the requests. */
+#define SERVE_US_PER_TURN 1000U
+#define SHARE_MIN_US      50U
+
 static void on_hangup(void *item)
 {
 	Conn *c = item;
@@ -32,6 +38,7 @@ int conn_server_new(struct event_base *base, const ConnHooks *hooks, uint64_t ma
 	s->max_line_bytes = max_request_bytes;
 	list_init(&s->conns);
 	list_init(&s->dirty);
+	conn_server_begin_turn(s);
 	r = hangup_new(base, on_hangup, &s->hangup);
 	if (r < 0) {
 		free(s);
@@ -73,7 +80,7 @@ void conn_hand_out_lines(Conn *c)
 		size_t len;
 		int r;
 
-		if (conn_is_full(c)) {
+		if (conn_must_wait(c)) {
 			c->lines_wait = true;
 			return;
 		}
@@ -168,9 +175,11 @@ static void on_readable(evutil_socket_t fd, short what, void *userdata)
 			forget_input(c);
 		return;
 	}
+	c->server->n_served++;
+	c->share_ends_us = clock_monotonic_us() + c->server->share_us;
 	/* Those that had to wait first. */
 	conn_hand_out_lines(c);
-	if (c->state == CONN_OPEN && c->reading && !conn_is_full(c)) {
+	if (c->state == CONN_OPEN && c->reading && !c->lines_wait && !conn_is_full(c)) {
 		while (total < READ_BYTES_PER_TURN && read_once(c, &total) > 0)
 			;
 		conn_hand_out_lines(c);
@@ -191,8 +200,15 @@ void conn_update_reading(Conn *c)
 		event_del(&c->read_event);
 		c->reading = false;
 	}
-	if (c->lines_wait && c->state == CONN_OPEN && !conn_is_full(c))
-		event_active(&c->read_event, EV_READ, 1);
+}
+
+void conn_server_begin_turn(ConnServer *s)
+{
+	uint64_t share = SERVE_US_PER_TURN / (s->n_served > 0 ? s->n_served : 1);
+
+	s->share_us = share > SHARE_MIN_US ? share : SHARE_MIN_US;
+	s->n_served = 0;
+	s->lines_wait = false;
 }
 
 int conn_new(ConnServer *s, int fd, const Peer *peer, Conn **ret)
@@ -243,6 +259,12 @@ bool conn_is_full(const Conn *c)
 {
 	return !c->server->finishing &&
 	       (c->pending >= CONN_MAX_PENDING || conn_out_waiting(c) >= CONN_MAX_OUT_BYTES);
+}
+
+bool conn_must_wait(const Conn *c)
+{
+	return conn_is_full(c) ||
+	       (!c->server->finishing && clock_monotonic_us() >= c->share_ends_us);
 }
 
 void conn_set_unfinished(Conn *c)

@@ -205,7 +205,7 @@ static bool begin_members(Rpc *r, Conn *c, RpcBatch *batch)
 	json_object *member;
 	uint32_t index;
 
-	while (!conn_is_full(c)) {
+	while (!conn_must_wait(c)) {
 		if (!rpc_batch_next(batch, &member, &index))
 			return true;
 		handle_request(r, c, batch, index, 0, member);

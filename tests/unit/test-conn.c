@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/fd.h"
 #include "common/log.h"
 #include "daemon/control/conn.h"
@@ -51,7 +52,7 @@ static void stream_closed(Conn *c, void *userdata)
 
 static const ConnStream stream = { .pump = pump, .closed = stream_closed };
 
-/* "echo…": answered; "owe": a request without an answer; "sub": a stream; "bye": closed. */
+/* "long": takes more than a turn; "echo…": answered; "owe": a request without an answer; "sub": a stream; "bye": closed. */
 static void on_line(Conn *c, const char *line, size_t len, void *userdata)
 {
 	(void)userdata;
@@ -61,6 +62,11 @@ static void on_line(Conn *c, const char *line, size_t len, void *userdata)
 		ck_assert_int_eq(buf_append(conn_out(c), line, len), 0);
 		ck_assert_int_eq(buf_append_char(conn_out(c), '\n'), 0);
 		conn_kick(c);
+	} else if (len == 4 && memcmp(line, "long", 4) == 0) {
+		uint64_t until = clock_monotonic_us() + 2 * USEC_PER_MSEC;
+
+		while (clock_monotonic_us() < until)
+			continue;
 	} else if (len == 3 && memcmp(line, "owe", 3) == 0) {
 		conn_pending_add(c, 1);
 	} else if (len == 3 && memcmp(line, "sub", 3) == 0) {
@@ -450,6 +456,24 @@ START_TEST(replies_unread)
 }
 END_TEST
 
+/* Whoever asks for much lets others come in between, and needs no new input to go on. */
+START_TEST(a_share_of_each_turn)
+{
+	const char lines[] = "long\nlong\nlong\nlong\necho 1\necho 2\n";
+
+	ck_assert_int_eq(send(client, lines, strlen(lines), MSG_NOSIGNAL), (ssize_t)strlen(lines));
+	for (unsigned done = 0; done < 4; done = n_lines) {
+		event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		ck_assert_uint_le(n_lines - done, 1);
+		ck_assert(conn_server_flush(server));
+		expect_silence();
+	}
+	turn();
+	expect("echo 1\necho 2\n");
+	ck_assert(!conn_server_flush(server));
+}
+END_TEST
+
 /* Lines that are read already wait, and go on without new input. */
 START_TEST(too_much_owed)
 {
@@ -700,6 +724,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, line_too_long_and_silent);
 	tcase_add_test(tc, longest_line);
 	tcase_add_test(tc, replies_unread);
+	tcase_add_test(tc, a_share_of_each_turn);
 	tcase_add_test(tc, too_much_owed);
 	tcase_add_test(tc, too_much_owed_to_one_that_is_gone);
 	tcase_add_test(tc, full_socket);
