@@ -2,6 +2,7 @@
 # Installs what Liongate needs, on Debian 12, as root or through sudo. What is there already is left alone.
 # Usage: install-deps.sh         what building needs
 #        install-deps.sh --all   and what the tests and checks need
+#        install-deps.sh --power, --coverage   what power-cut.sh or coverage.sh needs beside
 set -euo pipefail
 
 build=(gcc libc6-dev meson ninja-build pkgconf libevent-dev libjson-c-dev libsystemd-dev
@@ -9,14 +10,18 @@ build=(gcc libc6-dev meson ninja-build pkgconf libevent-dev libjson-c-dev libsys
 checks=(check python3 git clang clang-format clang-tidy libclang-rt-14-dev shellcheck valgrind
     libc6-dbg stress-ng jq netcat-openbsd socat tmux systemd util-linux procps sqlite3
     redis-tools nats-server task-spooler supervisor)
+power=(qemu-system-x86 busybox-static e2fsprogs cpio)
+coverage=(gcovr)
 # Of these, those that would have a daemon run from then on. Benchmarks start their own.
 services=(nats-server supervisor)
 
 case "${1-}" in
 "") wanted=("${build[@]}") ;;
 --all) wanted=("${build[@]}" "${checks[@]}") ;;
+--power) wanted=("${power[@]}") ;;
+--coverage) wanted=("${coverage[@]}") ;;
 *)
-    echo "usage: ${0##*/} [--all]" >&2
+    echo "usage: ${0##*/} [--all | --power | --coverage]" >&2
     exit 2
     ;;
 esac

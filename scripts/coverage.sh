@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Prints how much of common/ and daemon/ the tests reach: file by file, with the lines that they do not.
+# Usage: coverage.sh [SUITE...]   (unit integration faults client unless named; `client` is scripts/test_cli.sh)
+# What is killed writes nothing down, so each daemon is ended in order where a test leaves it running. All of it is in
+# build-cov/coverage.json, too.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+# shellcheck source=scripts/lib.sh
+. scripts/lib.sh
+
+dir=build-cov
+[ $# -gt 0 ] || set -- unit integration faults client
+
+scripts/install-deps.sh --all
+scripts/install-deps.sh --coverage
+build_in "$dir" -Dtests=true -Dbuildtype=debug -Db_coverage=true -Dc_args=-fprofile-update=atomic || exit 1
+find "$dir" -name '*.gcda' -delete
+
+# Slow builds need time.
+export LIONGATE_TEST_SCALE=5 CK_TIMEOUT_MULTIPLIER=5 LIONGATE_TEST_CLEAN=1 CK_EXCLUDE_TAGS=mass
+for suite in "$@"; do
+    case $suite in
+    client) scripts/test_cli.sh "$dir" ;;
+    *) meson test -C "$dir" --no-rebuild --suite "$suite" --timeout-multiplier 5 ;;
+    esac </dev/null >"$dir/$suite.log" 2>&1 || echo "tests failed: see $dir/$suite.log" >&2
+done
+# A process that was killed while it wrote leaves a file that cannot be read.
+gcovr -r . --filter common/ --filter daemon/ --gcov-ignore-parse-errors --exclude-unreachable-branches --print-summary \
+    --json "$dir/coverage.json" --txt - "$dir"
