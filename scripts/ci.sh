@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every check there is; what .ci/run calls. Logs are in build-ci/logs. The last line is "N passed, N failed".
 # Usage: ci.sh [STEP...]   (all steps if none is named; `ci.sh --list` names them)
-# Two more are for a release, and take long: valgrind-all, and soak (SOAK_RUNS times all tests on a busy machine).
+# Two more are for a release, and take long: valgrind-all, and repeat (REPEAT_RUNS times all tests on a busy machine).
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 # shellcheck source=scripts/lib.sh
@@ -111,12 +111,12 @@ step_valgrind-all() {
 }
 
 # An hour or two: all tests, again and again, beside something that wants the machine for itself.
-step_soak() {
+step_repeat() {
     local dir=build-ci/gcc-release load run passed=0 failed=0
     build_with gcc release || return 1
     stress-ng --quiet --cpu "$cores" &
     load=$!
-    for ((run = 1; run <= ${SOAK_RUNS:-20}; run++)); do
+    for ((run = 1; run <= ${REPEAT_RUNS:-20}; run++)); do
         if meson test -C "$dir" --no-rebuild --print-errorlogs --no-suite lint; then
             passed=$((passed + 1))
         else
