@@ -39,6 +39,7 @@ struct ConnServer {
 	uint32_t n_served; /* connections that had lines handed out in this turn */
 	uint64_t share_us; /* of each of them, if they are as many as in the last turn */
 	bool lines_wait;   /* of one that has had its share */
+	size_t in_bytes;   /* in all line buffers */
 	bool finishing;    /* conn_server_finish() */
 };
 
@@ -62,6 +63,8 @@ struct Conn {
 	struct event read_event;
 	struct event write_event;
 	LineBuffer in;
+	size_t in_bytes;      /* of server->in_bytes */
+	uint64_t in_since_us; /* they lie there, and no line was handed out; 0: there are none */
 	Buf out;
 	size_t out_sent; /* bytes of `out` that were written */
 	uint64_t linger_until_us;
@@ -80,6 +83,8 @@ static inline size_t conn_out_waiting(const Conn *c)
 void conn_hand_out_lines(Conn *c);
 /* How long each may ask in it. */
 void conn_server_begin_turn(ConnServer *s);
+/* Frees what it has sent. */
+void conn_drop_input(Conn *c);
 /* Adds the read event or removes it, as things stand. */
 void conn_update_reading(Conn *c);
 /* Whoever has gone reads no reply: drops them, and the stream. */

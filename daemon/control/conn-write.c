@@ -139,7 +139,7 @@ void conn_destroy(Conn *c)
 	list_remove(&c->node);
 	list_remove(&c->dirty_node);
 	s->n_conns--;
-	line_buffer_done(&c->in);
+	conn_drop_input(c);
 	buf_done(&c->out);
 	free(c);
 }
@@ -231,7 +231,7 @@ static bool is_done(const Conn *c)
 /* All was written of one that is to be closed. */
 static void linger(Conn *c)
 {
-	line_buffer_done(&c->in);
+	conn_drop_input(c);
 	if (c->eof || c->deaf || shutdown(c->fd, SHUT_WR) < 0 ||
 		event_add(&c->read_event, &linger_idle) < 0) {
 		c->state = CONN_CLOSED;

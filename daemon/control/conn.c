@@ -11,11 +11,16 @@
 /* What one client may send in one turn, so that it does not starve the others. */
 #define READ_BYTES_PER_TURN (128U * 1024)
 
-/* Time counts, too: requests differ a thousandfold in what they cost. A turn is shared by those who asked something in the
- * last one, so that whoever asks little is not long behind those who ask much; but no share is so small that going round
- * costs more than the requests. */
+/* Time counts, too: requests differ a thousandfold in what they cost. A turn is shared by those who
+ * asked something in the last one, so that whoever asks little is not long behind those who ask
+ * much; but no share is so small that going round costs more than the requests. */
 #define SERVE_US_PER_TURN 1000U
 #define SHARE_MIN_US      50U
+
+/* What all line buffers may hold together: half lines, mostly, of up to max_request_bytes each.
+ * Above that, those go that have been at it for the longest; but not for little. */
+#define IN_MAX_BYTES    (256U * 1024 * 1024)
+#define IN_LITTLE_BYTES (64U * 1024)
 
 static void on_hangup(void *item)
 {
@@ -95,8 +100,57 @@ void conn_hand_out_lines(Conn *c)
 			hooks->on_line_too_long(c, hooks->userdata);
 			return;
 		}
+		c->in_since_us = 0;
 		hooks->on_line(c, line, len, hooks->userdata);
 	}
+}
+
+void conn_drop_input(Conn *c)
+{
+	c->server->in_bytes -= c->in_bytes;
+	c->in_bytes = 0;
+	line_buffer_done(&c->in);
+}
+
+static Conn *longest_at_it(ConnServer *s)
+{
+	Conn *found = NULL;
+
+	list_foreach (node, &s->conns) {
+		Conn *c = container_of(node, Conn, node);
+
+		if (c->in_bytes > IN_LITTLE_BYTES &&
+			(!found || c->in_since_us < found->in_since_us))
+			found = c;
+	}
+	return found;
+}
+
+static void bound_input(ConnServer *s)
+{
+	Conn *c;
+
+	while (s->in_bytes > IN_MAX_BYTES && (c = longest_at_it(s)) != NULL) {
+		log_warning(
+			"a client of uid %u is disconnected: its line has no end, and all clients' "
+			"take %zu bytes",
+			(unsigned)c->peer.uid, s->in_bytes);
+		conn_drop_input(c);
+		conn_close(c);
+	}
+}
+
+static void count_input(Conn *c)
+{
+	size_t pending = line_buffer_pending(&c->in);
+
+	c->server->in_bytes += pending - c->in_bytes;
+	c->in_bytes = pending;
+	if (pending == 0)
+		c->in_since_us = 0;
+	else if (c->in_since_us == 0)
+		c->in_since_us = clock_monotonic_us();
+	bound_input(c->server);
 }
 
 /* A last line that nobody ended is a line all the same. */
@@ -184,6 +238,7 @@ static void on_readable(evutil_socket_t fd, short what, void *userdata)
 			;
 		conn_hand_out_lines(c);
 	}
+	count_input(c);
 	conn_update_reading(c);
 	conn_kick(c);
 }

@@ -246,6 +246,20 @@ class LongLines(DaemonCase):
         self.check_too_long(self.client, b"x" * (4 * MIB + 2))
         self.assertEqual(other.wait(agent)["state"], "completed")
 
+    def test_all_that_have_no_end(self):
+        """They may take 256 MiB together; then the first ones go, and whoever ends its line is served."""
+        halves = [self.connect() for _ in range(70)]
+        for client in halves:
+            client.send_raw(b"x" * (4 * MIB - 1))
+        self.client.send_raw(self.padded(4 * MIB - 1) + b"\n")
+        self.assertIn("result", self.client.read_message())
+        halves[0].expect_eof()
+        closed = [bool(select.select([client.sock], [], [], 0)[0]) for client in halves]
+        self.assertEqual(closed, sorted(closed, reverse=True), "the first ones went")
+        self.assertLess(closed.count(True), 10)
+        halves[-1].send_raw(b"\n")
+        check_error(halves[-1].read_message(), "parse_error")
+
     def test_configured(self):
         with Daemon("--max-request-bytes=8192") as daemon:
             daemon.start()
