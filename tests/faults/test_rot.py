@@ -1,5 +1,6 @@
 """Torn and rotten logs, by the thousand: rot.c opens each as a starting daemon does. Here the log is made that it damages."""
 
+import collections
 import shutil
 import tempfile
 import unittest
@@ -23,12 +24,14 @@ class Rot(unittest.TestCase):
             client.call("agent.cancel", agent_id=client.spawn(options=slow_agent()))
             daemon.restart()
             client = daemon.client()
-            live = [client.spawn(options=slow_agent(), on_restart=policy) for policy in ("fail", "rerun", "rerun", "fail")]
-            client.call("events.subscribe", after=0, agents=live[:3])
-            started = set()
-            while len(started) < 3:
-                event = client.wait_event(lambda e: e["type"] == "AgentPartialOutput")
-                started.add(event["agent_id"])
+            endless = {"chunks": 1000000, "delay_ms": 20}
+            live = [client.spawn(options=endless, on_restart=policy) for policy in ("fail", "rerun", "rerun", "fail")]
+            # The last lines are cut off below, and chunks they are to be: what the catalog knows of an agent whose
+            # AgentSpawned went together with its index record is not looked at.
+            client.call("events.subscribe", agents=live[:3], types=["AgentPartialOutput"])
+            seen = collections.Counter()
+            while len(seen) < 3 or seen.total() < 30:
+                seen[client.wait_event(lambda e: True)["agent_id"]] += 1
             daemon.kill()
             self.assertGreater(len(daemon.log_files()), 2)
             shutil.copytree(daemon.state, state)
