@@ -232,7 +232,7 @@ static int build_items(Build *b, json_object *array)
 	if (take(b, ']'))
 		return 0;
 	do {
-		json_object *item;
+		json_object *item = NULL;
 		int r = build_value(b, &item);
 
 		if (r < 0)
@@ -257,9 +257,10 @@ static int build_compound(Build *b, json_object **ret)
 		return -ENOMEM;
 	(void)take(b, *b->p);
 	r = is_object ? build_members(b, o) : build_items(b, o);
-	if (r == 0)
-		*ret = TAKE_PTR(o);
-	return r;
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(o);
+	return 0;
 }
 
 static int build_literal(Build *b, json_object **ret)

@@ -107,7 +107,7 @@ static int check_head(OutputJob *j, const ScanEvent *e)
 	j->headless = false;
 	if (r == 0)
 		r = jsonx_find(event, len, "index", &index, &len);
-	if (r < 0)
+	if (r != 0)
 		return r == -EBADMSG || r == -ENOENT ? -ENODATA : r;
 	return len == 1 && *index == '0' ? 0 : -ENODATA;
 }

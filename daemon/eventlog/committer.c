@@ -349,7 +349,7 @@ static int batch_new(Committer *c, bool ends, Batch **ret)
 	r = buf_reserve(&c->records, lines * sizeof(IndexRecord));
 	if (r == 0)
 		r = spares_reserve(&c->spares, &memory, table + bound_bytes(c, ends));
-	if (r < 0)
+	if (r != 0)
 		return r;
 	b = (Batch *)(void *)memory.data;
 	*b = (Batch){
