@@ -164,8 +164,7 @@ step_fuzz() {
 step_bench() {
     build_in build-bench -Dbuildtype=release -Dtests=false -Dbench=true || return 1
     meson test -C build-bench --no-rebuild --print-errorlogs --suite bench || return 1
-    scripts/bench.sh --smoke stream-mock stream-exec fan-out-1 fan-out-10 fan-out-100 fan-out-1000 latency replay exec \
-        spawn-burst spawn-sustained
+    scripts/bench.sh --smoke
 }
 
 # Runs a step, and shows the end of its log if it failed. A step that counts nothing is one check. The line that says

@@ -358,10 +358,13 @@ static void note_synced(Projection *p)
 {
 	uint64_t synced_seq = eventlog_synced_seq(p->log);
 
-	if (synced_seq == p->synced_seq)
-		return;
-	p->settled_seq = p->synced_seq;
-	p->synced_seq = synced_seq;
+	if (synced_seq != p->synced_seq) {
+		p->settled_seq = p->synced_seq;
+		p->synced_seq = synced_seq;
+	}
+	/* All of the log is: there may be no later sync. */
+	if (synced_seq + 1 == eventlog_end_seq(p->log))
+		p->settled_seq = synced_seq;
 }
 
 /* ---- Retention ---- */

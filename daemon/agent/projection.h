@@ -1,8 +1,9 @@
 /* Keeps the catalog behind the log: gathers which agents have changed, and has the reader write their rows in batches,
  * once the log is synced that far.
  *
- * What has ended is written as soon as it is synced, what has begun one sync later, if it has not ended by then; a running
- * agent's counters only when the catalog would otherwise fall so far behind that a start would have to read too much.
+ * What has ended is written as soon as it is synced; what has begun one sync later, if it has not ended by then, or when
+ * there is nothing more to sync; a running agent's counters only when the catalog would otherwise fall so far behind that
+ * a start would have to read too much.
  * "Applied" is the event before the oldest one that some row does not know.
  *
  * Thread: main. */

@@ -294,6 +294,12 @@ class Catalog(DaemonCase):
                 self.client.result(request)
         eventually(lambda: "catalog cannot be written" in self.daemon.stderr(), "the write fails")
 
+    def test_who_waits_is_in_it_though_nothing_happens(self):
+        for _ in range(5):
+            self.client.spawn(options=slow_agent(delay_ms=1000000))
+        count = self.other.execute
+        eventually(lambda: count("SELECT count(*) FROM agents").fetchone()[0] == 5, "the rows are written")
+
     def test_tried_again_though_nothing_happens(self):
         self.fail_to_write()
         self.other.execute("ROLLBACK")
