@@ -62,9 +62,11 @@ static int on_event(const Session *s, json_object *event)
 }
 
 /* 0: go on. The first signal asks the agents to end, and stays to see it; the second one means this
- * program. */
+ * program, but not before they have been asked. */
 static int on_interrupt(Session *s)
 {
+	int r;
+
 	if (s->signal != 0)
 		return -EINTR;
 	s->signal = interrupt_last();
@@ -72,12 +74,15 @@ static int on_interrupt(Session *s)
 		if (s->ctx->want_ephemeral) {
 			output_say("cancelling; Ctrl-C again ends it at once");
 		} else {
-			output_say("cancelling; Ctrl-C again leaves the rest to the daemon");
 			interrupt_set_last_words("liongatectl: left; the daemon sees to the end of "
 						 "what still runs\n");
+			output_say("cancelling; Ctrl-C again leaves the rest to the daemon");
 		}
 	}
-	return cancel_running(s);
+	r = cancel_running(s);
+	if (r == 0 && !s->ctx->want_ephemeral)
+		interrupt_set_patience(2);
+	return r;
 }
 
 /* 0: go on; 1: all have ended, or nothing more is to be had. */
@@ -178,6 +183,7 @@ int foreground_run(Context *ctx, const Foreground *fg)
 
 	if (!codes || !ids)
 		return -ENOMEM;
+	interrupt_set_patience(3);
 	request.after = UINT64_MAX;
 	for (size_t i = 0; i < fg->n; i++) {
 		codes[i] = UNKNOWN;

@@ -15,17 +15,22 @@ static volatile sig_atomic_t last;
 static volatile sig_atomic_t patience = 2;
 static const char *volatile last_words;
 
+static void leave_if_meant(void)
+{
+	if (count < patience)
+		return;
+	if (last_words)
+		(void)!write(STDERR_FILENO, last_words, strlen(last_words));
+	_exit(128 + last);
+}
+
 static void on_signal(int number)
 {
 	int saved = errno;
 
 	last = number;
 	count = count + 1;
-	if (count >= patience) {
-		if (last_words && write(STDERR_FILENO, last_words, strlen(last_words)) < 0)
-			errno = saved;
-		_exit(128 + number);
-	}
+	leave_if_meant();
 	/* Full means that a wake-up is already waiting to be read. */
 	if (write(wake_pipe[1], "", 1) < 0)
 		errno = saved;
@@ -39,7 +44,10 @@ int interrupt_init(void)
 
 	if (pipe2(wake_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
+	/* One at a time: the handler counts. */
 	sigemptyset(&sa.sa_mask);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaddset(&sa.sa_mask, signals[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
 		struct sigaction old;
 
@@ -56,6 +64,7 @@ int interrupt_init(void)
 void interrupt_set_patience(int signals)
 {
 	patience = signals;
+	leave_if_meant();
 }
 
 void interrupt_set_last_words(const char *text)

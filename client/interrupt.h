@@ -14,7 +14,7 @@
 
 /* Installs the handlers; SIGPIPE is ignored from here on: writing says -EPIPE. -errno. */
 int interrupt_init(void) _must_check_;
-/* How many signals end the process from within the handler (2 by default). */
+/* How many signals end the process from within the handler (2 by default); at once, if as many have come. */
 void interrupt_set_patience(int signals);
 /* What is said on standard error then: static text, or NULL. */
 void interrupt_set_last_words(const char *text);

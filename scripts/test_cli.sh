@@ -712,11 +712,13 @@ test_second_interrupt() {
     pid=$!
     await "$dir/int2" '"chunk":"up'
     id=$(jq -r .agent_id "$dir/int2" | head -n 1)
-    name='Ctrl-C twice leaves at once'
+    name='two signals at once leave, but not before the agents are told'
+    kill -STOP $pid
     kill -INT $pid
-    kill -INT $pid
+    kill -TERM $pid
+    kill -CONT $pid
     wait $pid
-    same 'exit code' $? 130
+    same 'exit code' $? 143
     run 'the agent is being cancelled' 130 wait "$id"
 }
 
