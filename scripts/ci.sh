@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Every check there is; what .ci/run calls. Logs are in build-ci/logs. The last line is "N passed, N failed".
 # Usage: ci.sh [STEP...]   (all steps if none is named; `ci.sh --list` names them)
-# Two more are for a release, and take long: valgrind-all, and repeat (REPEAT_RUNS times all tests on a busy machine).
+# Some more are for a release, and take long: tsan-all, valgrind-all, analyze, and repeat (REPEAT_RUNS times all tests
+# on a busy machine).
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 
-steps=(tests format shell tsan asan valgrind fuzz clang-debug gcc-release clang-release bench)
+steps=(asan tests tsan valgrind fuzz clang-debug bench gcc-release clang-release format shell)
 fuzz_seconds=${FUZZ_SECONDS:-60}
 cores=$(nproc)
 logs=$PWD/build-ci/logs
@@ -36,31 +37,45 @@ build_with() {
 step_gcc-release() { build_with gcc release; }
 step_clang-release() { build_with clang release; }
 
-step_clang-debug() {
+# What follows is for clang-tidy.
+clang_tidy() {
     build_with clang debug || return 1
     tracked 'common/*.c' 'daemon/*.c' 'client/*.c' |
-        xargs -P "$cores" -n 4 clang-tidy -p build-ci/clang-debug --quiet --warnings-as-errors='*'
+        xargs -P "$cores" -n 4 clang-tidy -p build-ci/clang-debug --quiet --warnings-as-errors='*' "$@"
 }
 
-# The tests of build directory $1; what follows is led to meson by.
-run_tests() {
+# Its analyzer looks a few calls deep here, which takes a sixth of the time.
+step_clang-debug() {
+    clang_tidy --extra-arg=-Xclang --extra-arg=-analyzer-config --extra-arg=-Xclang --extra-arg=mode=shallow
+}
+
+# And here as deep as it can.
+step_analyze() { clang_tidy; }
+
+# Runs `meson test` on build directory $1 as it suits sanitizers; what follows goes to meson.
+meson_slow() {
     local dir=$1
     shift
     # Sanitizers are slow: the time limits of the tests, of Check and of meson all grow. How much is done is for the
     # plain tests; these look at how.
     export LIONGATE_TEST_SCALE=5 CK_TIMEOUT_MULTIPLIER=5 LIONGATE_CRASH_ROUNDS=15 LIONGATE_LOAD_AGENTS=3000 \
         LIONGATE_LOAD_BYTES=$((20 << 20)) LIONGATE_REAL_SOURCES=10 CK_EXCLUDE_TAGS=mass
-    "$@" meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier 5 --suite unit --suite integration
-    local status=$?
-    # Of the faults those that have the daemon do most; the others load a library into it, or are about how much.
-    "$@" meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier 5 faults-crash faults-disk || status=1
-    return "$status"
+    meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier 5 "$@"
 }
 
-# The same, and the client as a person uses it. One thread has no races: this is not for tsan.
-run_tests_and_client() {
-    local dir=$1 status=0 passed failed cli_passed cli_failed
-    run_tests "$dir" | tee "$logs/asan-meson" || status=1
+step_asan() {
+    local dir=build-ci/asan status=0 passed failed cli_passed cli_failed
+    CC=clang build_in "$dir" -Dbuildtype=debug -Doptimization=1 -Db_lundef=false \
+        -Db_sanitize=address,undefined || return 1
+    # Each daemon ends in order, so that the leak checker has its say.
+    export LIONGATE_TEST_CLEAN=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+        ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:detect_leaks=1
+    # Of the faults those that have the daemon do most; the others load a library into it, or are about how much.
+    {
+        meson_slow "$dir" --suite unit --suite integration || status=1
+        meson_slow "$dir" faults-crash faults-disk && [ "$status" -eq 0 ]
+    } | tee "$logs/asan-meson" || status=1
+    # The client, too, as a person uses it. It has one thread: this is not for tsan.
     scripts/test_cli.sh "$dir" | tee "$logs/asan-cli" || status=1
     read -r passed failed < <(meson_results "$logs/asan-meson")
     read -r cli_passed cli_failed < <(last_result "$logs/asan-cli" || echo 0 1)
@@ -68,50 +83,60 @@ run_tests_and_client() {
     return "$status"
 }
 
-step_asan() {
-    local dir=build-ci/asan
-    CC=clang build_in "$dir" -Dbuildtype=debug -Doptimization=1 -Db_lundef=false \
-        -Db_sanitize=address,undefined || return 1
-    # Each daemon ends in order, so that the leak checker has its say.
-    LIONGATE_TEST_CLEAN=1 ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:detect_leaks=1 \
-        UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 run_tests_and_client "$dir"
-}
-
-step_tsan() {
+# Runs tests of a build with ThreadSanitizer; what follows are arguments of `meson test`.
+under_tsan() {
     local dir=build-ci/tsan randomised=()
     CC=gcc build_in "$dir" -Dbuildtype=debug -Doptimization=1 -Db_lundef=false \
         -Db_sanitize=thread || return 1
     # Where vm.mmap_rnd_bits is above 28, the sanitizer cannot bear randomised addresses; some
     # containers do not let them be switched off.
     setarch -R true 2>/dev/null && randomised=(setarch -R)
-    TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 run_tests "$dir" "${randomised[@]}"
+    export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+    export -f meson_slow
+    # shellcheck disable=SC2016  # expanded by the inner shell
+    "${randomised[@]}" bash -c 'meson_slow "$@"' tsan "$dir" "$@"
 }
 
-# Runs tests of build directory $1 under valgrind; the rest are arguments of `meson test`.
+# What has the threads hand one another most. The others are about what main alone does.
+step_tsan() {
+    local names=(load spawn life subscribe read exec restart state)
+    under_tsan --suite unit || return 1
+    under_tsan "${names[@]/#/integration-}"
+}
+
+step_tsan-all() { under_tsan --suite unit --suite integration; }
+
+# Runs tests under valgrind; what follows are arguments of `meson test`.
 under_valgrind() {
-    local dir=$1 valgrind
-    shift
+    local valgrind
     valgrind='valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite'
     valgrind+=' --errors-for-leak-kinds=definite'
+    build_with gcc debug || return 1
     export LIONGATE_TEST_SCALE=20 CK_TIMEOUT_MULTIPLIER=20 LIONGATE_TEST_CLEAN=1
     # What valgrind cannot run as the machine does carries the tag, and says why.
-    CK_EXCLUDE_TAGS='no-valgrind mass' meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier 20 \
-        --suite unit --wrapper "$valgrind" || return 1
-    LIONGATE_TEST_WRAPPER=$valgrind meson test -C "$dir" --no-rebuild --print-errorlogs \
-        --timeout-multiplier 20 "$@"
+    export CK_EXCLUDE_TAGS='no-valgrind mass'
+    if [ "$1" = --suite ] && [ "$2" = integration ]; then
+        LIONGATE_TEST_WRAPPER=$valgrind meson test -C build-ci/gcc-debug --no-rebuild --print-errorlogs \
+            --timeout-multiplier 20 "$@"
+    else
+        meson test -C build-ci/gcc-debug --no-rebuild --print-errorlogs --timeout-multiplier 20 \
+            --wrapper "$valgrind" "$@"
+    fi
 }
 
+# The programs of tests but those that start programs: starting one is what valgrind is slowest at.
 step_valgrind() {
-    local dir=build-ci/gcc-debug
+    local names
     build_with gcc debug || return 1
-    under_valgrind "$dir" integration-spawn integration-errors
+    mapfile -t names < <(meson test -C build-ci/gcc-debug --no-rebuild --list --suite unit |
+        sed 's,.* / ,,' | grep -vxE 'exec|reaper')
+    under_valgrind "${names[@]}"
 }
 
-# Half an hour: for a release, not for every change.
+# Half an hour.
 step_valgrind-all() {
-    local dir=build-ci/gcc-debug
-    build_with gcc debug || return 1
-    under_valgrind "$dir" --suite integration
+    under_valgrind --suite unit || return 1
+    under_valgrind --suite integration
 }
 
 # An hour or two: all tests, again and again, beside something that wants the machine for itself.
@@ -194,11 +219,15 @@ fi
 mkdir -p "$logs"
 rm -f "$logs"/*.result
 
-# The first step installs what the others need. They go two at a time: most tests wait most of the time, and what a
-# busy machine breaks is broken.
-for i in "${!steps[@]}"; do
-    run_step "${steps[i]}" &
-    if [ "$i" -eq 0 ] || [ "$(jobs -rp | wc -l)" -ge 2 ]; then
+scripts/install-deps.sh --all >"$logs/install.log" 2>&1 || {
+    cat "$logs/install.log"
+    exit 1
+}
+
+# Two at a time, the longest first: most tests wait most of the time, and what a busy machine breaks is broken.
+for step in "${steps[@]}"; do
+    run_step "$step" &
+    if [ "$(jobs -rp | wc -l)" -ge 2 ]; then
         wait -n
     fi
 done
