@@ -173,6 +173,42 @@ static bool makes_sense(const IndexRecord *record, uint64_t start)
 	       record->code < _AGENT_ERROR_MAX;
 }
 
+/* 1: the `n`th record is that of the `n`th line, beyond doubt. */
+static int is_line_of(Walk *w, uint64_t n, uint64_t start, const IndexRecord *record)
+{
+	IndexRecord made;
+	int r = read_data(w, start, record->end - start);
+
+	if (r >= 0)
+		r = segment_index_line(w->data.data, w->data.len, w->segment->base + n - 1,
+			w->recovery->resolve, w->recovery->userdata, &made);
+	if (r < 0)
+		return r == -EBADMSG ? 0 : r;
+	return made.crc == record->crc;
+}
+
+/* 1: the next record is that of the line behind this one's, so that this one's end is right. */
+static int next_fits(Walk *w, const IndexRecord *record)
+{
+	IndexRecord next;
+	ssize_t n = segment_read_index(w->segment, w->n + 1, &next, 1);
+
+	if (n <= 0)
+		return (int)n;
+	if (!makes_sense(&next, record->end) || next.end > w->size)
+		return 0;
+	return is_line_of(w, w->n + 2, record->end, &next);
+}
+
+/* What is rotten: a line of which only the record is there to tell, or the record? 1: the line. */
+static int line_is_rotten(Walk *w, const IndexRecord *record)
+{
+	const char *newline = memchr(w->data.data, '\n', w->data.len);
+
+	/* Where its end has rotted, or one has grown in its midst, it looks like no line at all. */
+	return newline == w->data.data + w->data.len - 1 ? 1 : next_fits(w, record);
+}
+
 /* 0: the record fits what came before it, and its line, if that is to be looked at. */
 static int check_record(Walk *w, const IndexRecord *record, bool verify, bool wanted)
 {
@@ -189,9 +225,9 @@ static int check_record(Walk *w, const IndexRecord *record, bool verify, bool wa
 	if (r < 0)
 		return r;
 	if (read && crc32c(w->data.data, w->data.len) != record->crc) {
-		/* Where that is no line at all, it is the index that is wrong. */
-		if (memchr(w->data.data, '\n', w->data.len) != w->data.data + w->data.len - 1)
-			return -EBADMSG;
+		r = line_is_rotten(w, record);
+		if (r <= 0)
+			return r < 0 ? r : -EBADMSG;
 		/* It was good once, so what follows it is too: this one event is lost, and will be served as a gap. With a record
 		 * made anew nobody could tell any more. */
 		log_error("event %" PRIu64 " is damaged in the log", seq);
@@ -223,20 +259,6 @@ static int walk_index(Walk *w, bool verify)
 		}
 	}
 	return (int)n;
-}
-
-/* 1: the `n`th record is that of the `n`th line, beyond doubt. */
-static int is_line_of(Walk *w, uint64_t n, uint64_t start, const IndexRecord *record)
-{
-	IndexRecord made;
-	int r = read_data(w, start, record->end - start);
-
-	if (r >= 0)
-		r = segment_index_line(w->data.data, w->data.len, w->segment->base + n - 1,
-			w->recovery->resolve, w->recovery->userdata, &made);
-	if (r < 0)
-		return r == -EBADMSG ? 0 : r;
-	return made.crc == record->crc;
 }
 
 /* Nothing is cut off, and no number given out, on the word of an index: back from `n` records to one whose line is there. 0: none of

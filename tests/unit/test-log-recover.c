@@ -418,6 +418,33 @@ START_TEST(test_rotten_text)
 }
 END_TEST
 
+/* Nor is the event behind one whose end has rotted, or in whose midst one has grown, where the index tells them apart. */
+START_TEST(test_rotten_end)
+{
+	log_set_level(0);
+	for (size_t at = 0; at < records[N - 2].end; at++) {
+		_cleanup_buf_ Buf b = { 0 }, index = { 0 };
+		SegmentState state;
+		unsigned line = 0;
+
+		while (records[line].end <= at)
+			line++;
+		ck_assert_int_eq(buf_append(&b, lines.data, lines.len), 0);
+		b.data[at] = b.data[at] == '\n' ? '*' : '\n';
+		write_file(".ndjson", b.data, b.len);
+		write_index(INDEX_ALL);
+		seen.skips = BASE + line;
+		ck_assert_int_eq(recover((Options){ .verify = true }, &state), 0);
+		seen.skips = 0;
+		ck_assert_msg(seen.next_seq == BASE + N, "byte %zu", at);
+		ck_assert(state.end == BASE + N && state.bytes == lines.len && state.lost == 0);
+		read_file(".idx", &index);
+		ck_assert_uint_eq(index.len, sizeof(records));
+		ck_assert_mem_eq(index.data, records, sizeof(records));
+	}
+}
+END_TEST
+
 /* The numbers of lines are part of what makes them good. */
 START_TEST(test_wrong_seq)
 {
@@ -688,6 +715,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, test_good_behind_bad, 0, 2);
 	tcase_add_loop_test(tc, test_rotten_byte, 0, 2);
 	tcase_add_loop_test(tc, test_rotten_text, 0, 2);
+	tcase_add_test(tc, test_rotten_end);
 	tcase_add_test(tc, test_set_aside);
 	tcase_add_loop_test(tc, test_cannot_set_aside, 0, 2);
 	tcase_add_loop_test(tc, test_no_files, 0, 2);
