@@ -31,11 +31,11 @@ step_shell() {
 }
 
 build_with() {
-    CC=$1 build_in "build-ci/$1-$2" -Dbuildtype="$2"
+    CC=$1 build_in "build-ci/$1-$2" -Dbuildtype="$2" "${@:3}"
 }
 
 step_gcc-release() { build_with gcc release; }
-step_clang-release() { build_with clang release; }
+step_clang-release() { build_with clang release -Dtests=false; }
 
 # What follows is for clang-tidy.
 clang_tidy() {
@@ -59,7 +59,7 @@ meson_slow() {
     # Sanitizers are slow: the time limits of the tests, of Check and of meson all grow. How much is done is for the
     # plain tests; these look at how.
     export LIONGATE_TEST_SCALE=5 CK_TIMEOUT_MULTIPLIER=5 LIONGATE_CRASH_ROUNDS=15 LIONGATE_LOAD_AGENTS=3000 \
-        LIONGATE_LOAD_BYTES=$((20 << 20)) LIONGATE_REAL_SOURCES=10 CK_EXCLUDE_TAGS=mass
+        LIONGATE_LOAD_BYTES=$((20 << 20)) LIONGATE_REAL_SOURCES=3 CK_EXCLUDE_TAGS=mass
     meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier 5 "$@"
 }
 
@@ -83,28 +83,41 @@ step_asan() {
     return "$status"
 }
 
+# The unit tests of build directory $1, a line each, but those that follow.
+units_but() {
+    local dir=$1
+    shift
+    meson test -C "$dir" --no-rebuild --list --suite unit 2>/dev/null | sed 's,.* / ,,' |
+        grep -vxF "$(printf '%s\n' "$@")"
+}
+
+make_tsan() {
+    CC=gcc build_in build-ci/tsan -Dbuildtype=debug -Doptimization=1 -Db_lundef=false -Db_sanitize=thread
+}
+
 # Runs tests of a build with ThreadSanitizer; what follows are arguments of `meson test`.
 under_tsan() {
-    local dir=build-ci/tsan randomised=()
-    CC=gcc build_in "$dir" -Dbuildtype=debug -Doptimization=1 -Db_lundef=false \
-        -Db_sanitize=thread || return 1
+    local randomised=()
     # Where vm.mmap_rnd_bits is above 28, the sanitizer cannot bear randomised addresses; some
     # containers do not let them be switched off.
     setarch -R true 2>/dev/null && randomised=(setarch -R)
     export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
     export -f meson_slow
     # shellcheck disable=SC2016  # expanded by the inner shell
-    "${randomised[@]}" bash -c 'meson_slow "$@"' tsan "$dir" "$@"
+    "${randomised[@]}" bash -c 'meson_slow "$@"' tsan build-ci/tsan "$@"
 }
 
-# What has the threads hand one another most. The others are about what main alone does.
+# What has the threads hand one another most. The others are about what main alone does, or the reaper, who has but one.
 step_tsan() {
-    local names=(load spawn life subscribe read exec restart state)
-    under_tsan --suite unit || return 1
-    under_tsan "${names[@]/#/integration-}"
+    local names=(load spawn life subscribe read exec restart state) units
+    make_tsan || return 1
+    mapfile -t units < <(units_but build-ci/tsan exec reaper)
+    under_tsan "${units[@]}" "${names[@]/#/integration-}"
 }
 
-step_tsan-all() { under_tsan --suite unit --suite integration; }
+step_tsan-all() {
+    make_tsan && under_tsan --suite unit --suite integration
+}
 
 # Runs tests under valgrind; what follows are arguments of `meson test`.
 under_valgrind() {
@@ -128,8 +141,7 @@ under_valgrind() {
 step_valgrind() {
     local names
     build_with gcc debug || return 1
-    mapfile -t names < <(meson test -C build-ci/gcc-debug --no-rebuild --list --suite unit |
-        sed 's,.* / ,,' | grep -vxE 'exec|reaper')
+    mapfile -t names < <(units_but build-ci/gcc-debug exec reaper)
     under_valgrind "${names[@]}"
 }
 

@@ -17,7 +17,7 @@ KIB = 1024
 MIB = 1024 * KIB
 CROWD = amount(300, 1000) if harness.SCALE > 1 else 1000
 LINES = 10000
-PROBES = amount(60, 500)
+PROBES = amount(25, 500)
 TURNS = 5
 # What the daemon may keep of a kind of clients that came a second time: the allocator's crumbs.
 KEPT_KIB = 2048
