@@ -137,11 +137,12 @@ under_valgrind() {
     fi
 }
 
-# The programs of tests but those that start programs: starting one is what valgrind is slowest at.
+# The unit tests but those that start programs, which is what valgrind is slowest at, and those that go through every byte
+# of something.
 step_valgrind() {
     local names
     build_with gcc debug || return 1
-    mapfile -t names < <(units_but build-ci/gcc-debug exec reaper)
+    mapfile -t names < <(units_but build-ci/gcc-debug exec reaper jsonx log-recover scan)
     under_valgrind "${names[@]}"
 }
 

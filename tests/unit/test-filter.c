@@ -285,7 +285,8 @@ END_TEST
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("filter");
-	TCase *tc = tcase_create("filter"), *on_log = tcase_create("log");
+	TCase *tc = tcase_create("filter"), *on_log = tcase_create("log"),
+	      *mass = tcase_create("mass");
 
 	tcase_add_loop_test(tc, test_agents, 0, ARRAY_SIZE(cases));
 	tcase_add_test(tc, test_types);
@@ -295,7 +296,11 @@ Suite *test_suite(void)
 	tcase_set_timeout(on_log, 60);
 	tcase_add_test(on_log, test_events);
 	tcase_add_test(on_log, test_types_and_agents);
-	tcase_add_test(on_log, test_many);
 	suite_add_tcase(s, on_log);
+	tcase_set_tags(mass, "mass");
+	tcase_add_checked_fixture(mass, start_log, stop_log);
+	tcase_set_timeout(mass, 60);
+	tcase_add_test(mass, test_many);
+	suite_add_tcase(s, mass);
 	return s;
 }
