@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every check there is; what .ci/run calls. Logs are in build-ci/logs. The last line is "N passed, N failed".
 # Usage: ci.sh [STEP...]   (all steps if none is named; `ci.sh --list` names them)
-# Some more are for a release, and take long: tsan-all, valgrind-all, analyze, and repeat (REPEAT_RUNS times all tests
+# Some more are for a release, and take long: asan-all, tsan-all, valgrind-all, analyze, and repeat (REPEAT_RUNS times all tests
 # on a busy machine).
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -63,16 +63,29 @@ meson_slow() {
     meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier 5 "$@"
 }
 
-step_asan() {
+# The unit tests of build directory $1, a line each, but those that follow.
+units_but() {
+    local dir=$1
+    shift
+    meson test -C "$dir" --no-rebuild --list --suite unit 2>/dev/null | sed 's,.* / ,,' |
+        grep -vxF "$(printf '%s\n' "$@")"
+}
+
+make_asan() {
+    CC=clang build_in build-ci/asan -Dbuildtype=debug -Doptimization=1 -Db_lundef=false \
+        -Db_sanitize=address,undefined
+}
+
+# Runs the integration tests, and the unit tests that are arguments of `meson test`, of a build with AddressSanitizer.
+under_asan() {
     local dir=build-ci/asan status=0 passed failed cli_passed cli_failed
-    CC=clang build_in "$dir" -Dbuildtype=debug -Doptimization=1 -Db_lundef=false \
-        -Db_sanitize=address,undefined || return 1
     # Each daemon ends in order, so that the leak checker has its say.
     export LIONGATE_TEST_CLEAN=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
         ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:detect_leaks=1
     # Of the faults those that have the daemon do most; the others load a library into it, or are about how much.
     {
-        meson_slow "$dir" --suite unit --suite integration || status=1
+        meson_slow "$dir" "$@" || status=1
+        meson_slow "$dir" --suite integration || status=1
         meson_slow "$dir" faults-crash faults-disk && [ "$status" -eq 0 ]
     } | tee "$logs/asan-meson" || status=1
     # The client, too, as a person uses it. It has one thread: this is not for tsan.
@@ -83,12 +96,16 @@ step_asan() {
     return "$status"
 }
 
-# The unit tests of build directory $1, a line each, but those that follow.
-units_but() {
-    local dir=$1
-    shift
-    meson test -C "$dir" --no-rebuild --list --suite unit 2>/dev/null | sed 's,.* / ,,' |
-        grep -vxF "$(printf '%s\n' "$@")"
+# Not those that start a process for each of many cases.
+step_asan() {
+    local units
+    make_asan || return 1
+    mapfile -t units < <(units_but build-ci/asan exec reaper)
+    under_asan "${units[@]}"
+}
+
+step_asan-all() {
+    make_asan && under_asan --suite unit
 }
 
 make_tsan() {

@@ -72,10 +72,10 @@ class Calls(unittest.TestCase):
         report(f"calls, {action} {errno.errorcode[error]}: {said}; refused: {refused or 'none'}")
 
     def test_io_error(self):
-        self.once(CHANGES, errno.EIO, amount(20, 300))
+        self.once(CHANGES, errno.EIO, amount(10, 300))
 
     def test_no_space(self):
-        self.once(CHANGES, errno.ENOSPC, amount(12, 300))
+        self.once(CHANGES, errno.ENOSPC, amount(6, 300))
 
     def test_short_write_then_no_space(self):
         """In the middle of a batch."""
@@ -171,10 +171,10 @@ class Start(unittest.TestCase):
         report(f"start, {errno.errorcode[error]}, {count}: {self.started} started, {self.ended} ended and said why")
 
     def test_once(self):
-        self.fail(errno.EIO, 1, amount(15, 300))
+        self.fail(errno.EIO, 1, amount(8, 300))
 
     def test_from_then_on(self):
-        self.fail(errno.ENOSPC, FOREVER, amount(15, 300))
+        self.fail(errno.ENOSPC, FOREVER, amount(8, 300))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import uuid
 
 from base import *
 
-ROUNDS = int(os.environ.get("LIONGATE_CRASH_ROUNDS", amount(40, 500)))
+ROUNDS = int(os.environ.get("LIONGATE_CRASH_ROUNDS", amount(20, 500)))
 AGENTS = 20
 LINES = "i=0; while [ $i -lt {n} ]; do i=$((i+1)); echo line $i of {n}; done"
 FAR = 3600 * 24

@@ -140,7 +140,7 @@ class Start(unittest.TestCase):
         total = injector.seen
         daemon.kill()
         started = ended = 0
-        for n in sample(total, amount(40, 10000), random.Random(SEED)):
+        for n in sample(total, amount(20, 10000), random.Random(SEED)):
             injector.strike(n, "fail", errno.ENOMEM, calls=("malloc",))
             try:
                 daemon.start()
@@ -176,7 +176,7 @@ class Limit(DaemonCase):
         big = {"prompt": "x" * 1000000, "options": {"chunks": 1000, "delay_ms": 50}}
         accepted = []
         # malloc() has address space put by for each thread: that is used up first.
-        while sum(tolerant.refused.values()) < amount(20, 200):
+        while sum(tolerant.refused.values()) < amount(10, 200):
             result = tolerant.call("agent.spawn", **big)
             if result:
                 accepted.append(result["agent_id"])

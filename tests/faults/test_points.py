@@ -128,11 +128,11 @@ class Points(unittest.TestCase):
         return total
 
     def test_interval(self):
-        total = self.sweep(most=amount(30, 1500))
+        total = self.sweep(most=amount(16, 1500))
         self.told("interval", total)
 
     def test_fsync(self):
-        total = self.sweep("--durability=fsync", most=amount(20, 1000))
+        total = self.sweep("--durability=fsync", most=amount(10, 1000))
         self.told("fsync", total)
 
     def told(self, name, total):

@@ -44,8 +44,8 @@ class Rot(unittest.TestCase):
         env = {
             "CK_FORK": "no",
             "LIONGATE_ROT_STATE": state,
-            "LIONGATE_ROT_CASES": str(amount(60, 1000)),
-            "LIONGATE_ROT_STEP": str(amount(31, 1)),
+            "LIONGATE_ROT_CASES": str(amount(30, 1000)),
+            "LIONGATE_ROT_STEP": str(amount(61, 1)),
             "LIONGATE_FAULTS_SEED": str(SEED),
         }
         done = subprocess.run([ROT], env={**os.environ, **env}, capture_output=True, text=True, check=False)
