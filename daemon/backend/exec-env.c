@@ -1,14 +1,13 @@
 #include "daemon/backend/exec-env.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/jsonx.h"
+#include "daemon/backend/secret.h"
 #include "daemon/reaper/reaper-proto.h"
 
 #define SECRET_MAX_BYTES (64U * 1024)
@@ -102,33 +101,12 @@ static int set_given(ExecEnv *e, json_object *env, json_object *env_from)
 	return 0;
 }
 
-const char *exec_env_source(const char *source, bool *ret_credential)
-{
-	static const char credential[] = "credential:", file[] = "file:";
-	*ret_credential = strncmp(source, credential, sizeof(credential) - 1) == 0;
-	if (*ret_credential)
-		return source + sizeof(credential) - 1;
-	return strncmp(source, file, sizeof(file) - 1) == 0 ? source + sizeof(file) - 1 : NULL;
-}
-
 static int add_secret(ExecEnv *e, const char *name, const char *source)
 {
 	ExecSecret *s = &e->secrets[e->n_secrets++];
 	s->name = strdup(name);
 	s->source = strdup(source);
-	if (!s->name || !s->source)
-		return -ENOMEM;
-
-	bool credential;
-	const char *path = exec_env_source(source, &credential);
-	const char *dir = getenv("CREDENTIALS_DIRECTORY");
-	if (!path || (credential && !dir))
-		return 0;
-	int n = credential ? asprintf(&s->path, "%s/%s", dir, path)
-			   : asprintf(&s->path, "%s", path);
-	if (n < 0)
-		s->path = NULL;
-	return n < 0 ? -ENOMEM : 0;
+	return s->name && s->source ? 0 : -ENOMEM;
 }
 
 static int add_secrets(ExecEnv *e, json_object *env_from)
@@ -183,74 +161,29 @@ void exec_env_done(ExecEnv *e)
 	for (size_t i = 0; i < e->n_secrets; i++) {
 		free(e->secrets[i].name);
 		free(e->secrets[i].source);
-		free(e->secrets[i].path);
 	}
 	free(e->secrets);
 	*e = (ExecEnv){ 0 };
 }
 
-/* Only a regular file: opening or reading anything else might take for ever. (So may one on a
- * mount that hangs.) One byte more than is allowed is read, to see that there is none. */
-static ssize_t read_secret(const char *path, char *out)
-{
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		return -errno;
-	struct stat st;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
-
-	size_t len = 0;
-	while (len < SECRET_MAX_BYTES + 1) {
-		ssize_t n = read(fd, out + len, SECRET_MAX_BYTES + 1 - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	if (len > SECRET_MAX_BYTES)
-		return -EFBIG;
-	if (memchr(out, '\0', len))
-		return -EBADMSG;
-	if (len > 0 && out[len - 1] == '\n')
-		len--;
-	return (ssize_t)len;
-}
-
 static int resolve_one(ExecEnv *e, const ExecSecret *s, char *text)
 {
-	if (!s->path)
-		return -ENOENT;
-	ssize_t n = read_secret(s->path, text);
+	ssize_t n = secret_read(s->source, SECRET_MAX_BYTES, text);
 	if (n < 0)
 		return (int)n;
-	text[n] = '\0';
 	if (e->bytes + var_bytes(s->name, text) > REAPER_PAYLOAD_MAX_BYTES)
 		return -E2BIG;
 	return set(e, s->name, text);
 }
 
-static const char *explain(const ExecSecret *s, int error)
+static int explain(const ExecSecret *s, int error, Buf *why)
 {
-	if (!s->path)
-		return "the daemon was given no credentials";
-	switch (error) {
-	case -EINVAL:
-		return "not a regular file";
-	case -EFBIG:
-		return "longer than 64 KiB";
-	case -E2BIG:
-		return "the environment is longer than 16 MiB with it";
-	case -EBADMSG:
-		return "a NUL byte in it";
-	default:
-		return strerrordesc_np(-error);
-	}
+	int r = buf_printf(why, "cannot read %s from %s: ", s->name, s->source);
+	if (r >= 0)
+		r = error == -E2BIG
+			    ? buf_append_str(why, "the environment is longer than 16 MiB with it")
+			    : secret_explain(error, SECRET_MAX_BYTES, why);
+	return r < 0 ? r : buf_terminate(why);
 }
 
 int exec_env_resolve(ExecEnv *e, Buf *why)
@@ -262,9 +195,7 @@ int exec_env_resolve(ExecEnv *e, Buf *why)
 	for (size_t i = 0; r >= 0 && i < e->n_secrets; i++) {
 		const ExecSecret *s = &e->secrets[i];
 		r = resolve_one(e, s, text);
-		if (r < 0 && (buf_printf(why, "cannot read %s from %s: %s", s->name, s->source,
-				      explain(s, r)) < 0 ||
-				     buf_terminate(why) < 0))
+		if (r < 0 && explain(s, r, why) < 0)
 			buf_done(why);
 	}
 	if (text)

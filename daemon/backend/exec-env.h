@@ -7,7 +7,6 @@
 #pragma once
 
 #include <json-c/json.h>
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/buf.h"
@@ -17,7 +16,6 @@
 typedef struct ExecSecret {
 	char *name;
 	char *source; /* as the spawn gave it */
-	char *path;   /* NULL: the daemon has no credentials */
 } ExecSecret;
 
 typedef struct ExecEnv {
@@ -35,6 +33,3 @@ void exec_env_done(ExecEnv *e);
 /* Reads the secrets into the environment, as long as the reaper takes that. -errno, with a sentence for the user, NUL-terminated,
  * in `why`. */
 int exec_env_resolve(ExecEnv *e, Buf *why) _must_check_;
-
-/* What stands behind "credential:" or "file:"; NULL: neither. Lends. */
-const char *exec_env_source(const char *source, bool *ret_credential);

@@ -5,7 +5,7 @@
 
 #include "common/jsonx.h"
 #include "common/utf8.h"
-#include "daemon/backend/exec-env.h"
+#include "daemon/backend/secret.h"
 
 static int refuse(RpcError *reterr, const char *param, const char *what)
 {
@@ -25,20 +25,6 @@ static int refuse_name(RpcError *reterr, const char *map, const char *name, cons
 	return r < 0 ? r : refuse(reterr, param.data, what);
 }
 
-static const char *fault_of_source(const char *source)
-{
-	bool credential;
-	const char *path = exec_env_source(source, &credential);
-	if (!path)
-		return "must be \"credential:NAME\" or \"file:PATH\"";
-	if (!credential)
-		return path[0] == '/' ? NULL : "must name a file by an absolute path";
-	if (path[0] == '\0' || strchr(path, '/') || strcmp(path, ".") == 0 ||
-		strcmp(path, "..") == 0)
-		return "must name a credential, not a path";
-	return NULL;
-}
-
 static int check_map(json_object *options, const char *map, bool sources, RpcError *reterr)
 {
 	json_object *o = jsonx_get(options, map, json_type_object);
@@ -53,7 +39,7 @@ static int check_map(json_object *options, const char *map, bool sources, RpcErr
 		if (!sources)
 			continue;
 		const char *source = json_object_get_string(json_object_iter_peek_value(&at));
-		const char *fault = fault_of_source(source);
+		const char *fault = secret_source_fault(source, false);
 		if (fault)
 			return refuse_name(reterr, map, name, fault);
 	}
