@@ -47,6 +47,17 @@ int command_line_load(int argc, char *argv[], ConfigOptions *options, Config **r
 	return r;
 }
 
+static int tell_good(const Config *config, Buf *text)
+{
+	_cleanup_buf_ Buf warnings = { 0 };
+	int r = config_warnings(config, &warnings);
+
+	if (r < 0)
+		return r;
+	print(stderr, &warnings);
+	return buf_append_str(text, "the configuration is good\n");
+}
+
 int command_line_tell(ConfigAction action, const Config *config)
 {
 	_cleanup_buf_ Buf text = { 0 };
@@ -63,7 +74,7 @@ int command_line_tell(ConfigAction action, const Config *config)
 		r = config_print(config, &text);
 		break;
 	case CONFIG_ACTION_CHECK_CONFIG:
-		r = buf_append_str(&text, "the configuration is good\n");
+		r = tell_good(config, &text);
 		break;
 	case CONFIG_ACTION_CHECK:
 		r = check_state(config, stdout);

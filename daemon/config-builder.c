@@ -2,9 +2,11 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/config-named.h"
 #include "daemon/config-options.h"
 #include "daemon/config-table.h"
 #include "daemon/config-value.h"
@@ -18,7 +20,7 @@ static Config *config_new_defaults(void)
 	if (!c)
 		return NULL;
 	for (size_t i = 0; i < n; i++)
-		if (!config_type_is_text(keys[i].type))
+		if (config_type_is_number(keys[i].type))
 			config_value_put(&keys[i], c, keys[i].default_value);
 	return c;
 }
@@ -41,6 +43,13 @@ static void forget_seen(ConfigBuilder *b)
 void config_builder_done(ConfigBuilder *b)
 {
 	forget_seen(b);
+	for (size_t i = 0; i < b->n_places; i++) {
+		free(b->places[i].section);
+		free(b->places[i].where);
+	}
+	free(b->places);
+	b->places = NULL;
+	b->n_places = 0;
 	config_free(b->config);
 	b->config = NULL;
 }
@@ -127,15 +136,15 @@ static int once_in_section(ConfigBuilder *b, const char *section, const char *na
 	return r < 0 ? r : config_builder_once(b, key.data);
 }
 
-static int set_text(ConfigBuilder *b, const ConfigKey *key, const char *value)
+static int set_text(ConfigBuilder *b, const ConfigKey *key, void *base, const char *value)
 {
-	char **field = config_value_text(key, b->config);
+	char **field = config_value_text(key, base);
 	char why[CONFIG_WHY_BYTES];
 	char *copy = NULL;
 
 	if (config_value_check_text(key, value, why) < 0)
 		return config_builder_fault(b, key->name, "%s", why);
-	if (*value) {
+	if (*value && (key->type != CONFIG_TYPE_SOURCE || strcmp(value, "none") != 0)) {
 		copy = strdup(value);
 		if (!copy)
 			return -ENOMEM;
@@ -145,7 +154,7 @@ static int set_text(ConfigBuilder *b, const ConfigKey *key, const char *value)
 	return 0;
 }
 
-static int set_scalar(ConfigBuilder *b, const ConfigKey *key, void *base, const char *value)
+static int set_number(ConfigBuilder *b, const ConfigKey *key, void *base, const char *value)
 {
 	char why[CONFIG_WHY_BYTES];
 	uint64_t number;
@@ -175,86 +184,188 @@ static int report_unknown(ConfigBuilder *b, const char *section, const char *nam
 	return config_builder_error(b, "unknown key '%.128s' in [%s]", name, section);
 }
 
-const char *config_builder_group_name(const char *section)
+static int report_name(
+	ConfigBuilder *b, const ConfigNamed *kind, const char *item, const char *name)
 {
-	static const char word[] = "group";
+	const char *nearest = config_table_nearest_of(kind->keys, kind->n_keys, name);
+	_cleanup_buf_ Buf all = { 0 };
+	int r = 0;
 
-	if (strncmp(section, word, sizeof(word) - 1) != 0)
-		return NULL;
-	section += sizeof(word) - 1;
-	if (*section && *section != ' ' && *section != '\t')
-		return NULL;
-	return section + strspn(section, " \t");
+	if (nearest)
+		return config_builder_error(b, "unknown key '%.128s' in [%s %s]; did you mean %s?",
+			name, kind->word, item, nearest);
+	for (size_t i = 0; r == 0 && i < kind->n_keys; i++) {
+		const char *between = i + 1 < kind->n_keys ? ", " : " and ";
+
+		r = buf_printf(&all, "%s%s", i > 0 ? between : "", kind->keys[i].name);
+	}
+	if (r == 0)
+		r = buf_terminate(&all);
+	return r < 0 ? r
+		     : config_builder_error(b, "unknown key '%.128s' in [%s %s]: it takes %s", name,
+			       kind->word, item, all.data);
 }
 
-const char *config_builder_group_fault(const char *name)
+static ConfigPlace *find_place(ConfigBuilder *b, const char *word, const char *name)
 {
-	char why[CONFIG_WHY_BYTES];
-	const ConfigKey as_text = { .type = CONFIG_TYPE_TEXT };
+	size_t len = strlen(word);
 
-	if (!*name)
-		return "the group needs a name: [group NAME]";
-	if (strlen(name) > PROTOCOL_MAX_GROUP_BYTES)
-		return "the group's name is longer than 128 bytes";
-	if (strchr(name, ']') || config_value_check_text(&as_text, name, why) < 0)
-		return "the group's name must be UTF-8 without ']', a ';' behind a blank, control "
-		       "characters, "
-		       "leading and trailing blanks";
+	for (size_t i = 0; i < b->n_places; i++) {
+		ConfigPlace *p = &b->places[i];
+
+		if (strncmp(p->section, word, len) == 0 && p->section[len] == ' ' &&
+			strcmp(p->section + len + 1, name) == 0)
+			return p;
+	}
 	return NULL;
 }
 
-/* The group of that name, made if need be; NULL: out of memory. */
-static ConfigGroup *group_get(Config *c, const char *name)
+/* Notes where it was begun, for the first time. */
+static int note_place(ConfigBuilder *b, const ConfigNamed *kind, const char *name)
 {
-	ConfigGroup *grown;
-	char *copy;
+	_cleanup_free_ char *section = NULL, *where = NULL;
+	ConfigPlace *grown;
 
-	for (size_t i = 0; i < c->n_groups; i++)
-		if (strcmp(c->groups[i].name, name) == 0)
-			return &c->groups[i];
-	grown = reallocarray(c->groups, c->n_groups + 1, sizeof(*grown));
-	if (!grown)
-		return NULL;
-	c->groups = grown;
-	copy = strdup(name);
-	if (!copy)
-		return NULL;
-	c->groups[c->n_groups] = (ConfigGroup){ .name = copy };
-	return &c->groups[c->n_groups++];
+	if (find_place(b, kind->word, name))
+		return 0;
+	where = strdup(b->where);
+	if (asprintf(&section, "%s %s", kind->word, name) < 0)
+		section = NULL;
+	grown = reallocarray(b->places, b->n_places + 1, sizeof(*grown));
+	if (grown)
+		b->places = grown;
+	if (!section || !where || !grown)
+		return -ENOMEM;
+	b->places[b->n_places++] = (ConfigPlace){ .section = TAKE_PTR(section),
+		.where = TAKE_PTR(where),
+		.line = b->line,
+		.from_option = b->from_option };
+	return 0;
 }
 
-static int set_in_group(
-	ConfigBuilder *b, const char *group_name, const char *name, const char *value)
+int config_builder_section_error(
+	ConfigBuilder *b, const char *word, const char *name, const char *what)
 {
-	const ConfigKey *key = config_table_group_key();
-	ConfigGroup *group;
+	const ConfigPlace *p = find_place(b, word, name);
+	int r;
 
-	if (strcmp(name, key->name) != 0)
-		return config_builder_error(b, "unknown key '%.128s' in [group %s]: it takes %s",
-			name, group_name, key->name);
-	group = group_get(b->config, group_name);
-	if (!group)
+	if (p && p->failed)
+		return 0;
+	if (p) {
+		b->where = p->where;
+		b->line = p->line;
+		b->from_option = p->from_option;
+	}
+	r = config_builder_error(b, "[%s %s] %s", word, name, what);
+	config_builder_from(b, NULL);
+	return r;
+}
+
+static int report_section(ConfigBuilder *b, const char *section)
+{
+	const char *nearest = config_table_nearest_section(section);
+	_cleanup_buf_ Buf all = { 0 };
+	int r;
+
+	if (nearest)
+		return config_builder_error(
+			b, "unknown section [%.128s]; did you mean [%s]?", section, nearest);
+	r = config_table_list_sections(&all);
+	if (r == 0)
+		r = buf_terminate(&all);
+	return r < 0 ? r
+		     : config_builder_error(
+			       b, "unknown section [%.128s]: there are %s", section, all.data);
+}
+
+int config_builder_enter(ConfigBuilder *b, const char *section)
+{
+	char why[CONFIG_WHY_BYTES];
+	const char *name;
+	const ConfigNamed *kind = config_named_of(section, &name);
+	int r;
+
+	if (!kind && config_table_has_section(section))
+		return 1;
+	if (!kind)
+		return (r = report_section(b, section)) < 0 ? r : 0;
+	if (config_named_check(kind, name, why) < 0)
+		return (r = config_builder_error(b, "%s", why)) < 0 ? r : 0;
+	if (!config_named_get(kind, b->config, name))
 		return -ENOMEM;
-	return set_scalar(b, key, group, value);
+	r = note_place(b, kind, name);
+	return r < 0 ? r : 1;
+}
+
+static int set_value(ConfigBuilder *b, const ConfigKey *key, void *base, const char *value)
+{
+	return config_type_is_text(key->type) ? set_text(b, key, base, value)
+					      : set_number(b, key, base, value);
+}
+
+/* Whichever way the section is spaced, and the header written. */
+static int once_in_item(
+	ConfigBuilder *b, const ConfigNamed *kind, const char *item_name, const char *name)
+{
+	_cleanup_free_ char *section = NULL, *lower = strdup(name);
+
+	if (asprintf(&section, "%s %s", kind->word, item_name) < 0)
+		section = NULL;
+	if (!section || !lower)
+		return -ENOMEM;
+	for (char *p = lower; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	return once_in_section(b, section, lower);
+}
+
+static int set_in_item(ConfigBuilder *b, const ConfigNamed *kind, const char *item_name,
+	const char *name, const char *value)
+{
+	const char *rest = NULL;
+	const ConfigKey *key = config_named_key(kind, name, &rest);
+	void *item = config_named_get(kind, b->config, item_name);
+	int r;
+
+	if (!item)
+		return -ENOMEM;
+	if (!key)
+		return report_name(b, kind, item_name, name);
+	r = once_in_item(b, kind, item_name, name);
+	if (r <= 0)
+		return r;
+	return rest ? config_headers_set(b, key, item, rest, value)
+		    : set_value(b, key, item, value);
+}
+
+static int set_named(ConfigBuilder *b, const ConfigNamed *kind, const char *item_name,
+	const char *name, const char *value)
+{
+	ConfigPlace *place = find_place(b, kind->word, item_name);
+	bool failed = b->failed;
+	int r;
+
+	b->failed = false;
+	r = set_in_item(b, kind, item_name, name, value);
+	if (place && b->failed)
+		place->failed = true;
+	b->failed = b->failed || failed;
+	return r;
 }
 
 int config_builder_set(ConfigBuilder *b, const char *section, const char *name, const char *value)
 {
 	const ConfigKey *key = config_table_find(section, name);
-	const char *group_name = config_builder_group_name(section);
+	const char *item_name;
+	const ConfigNamed *kind = config_named_of(section, &item_name);
 	int r;
 
+	if (kind)
+		return set_named(b, kind, item_name, name, value);
 	if (!key && strcmp(section, "access") == 0 &&
 		(strncmp(name, "user.", 5) == 0 || strncmp(name, "group.", 6) == 0))
 		return config_access_set(b, name, value);
-	if (!key && !group_name)
+	if (!key)
 		return report_unknown(b, section, name);
 	r = once_in_section(b, section, name);
-	if (r <= 0)
-		return r;
-	if (group_name)
-		return set_in_group(b, group_name, name, value);
-	if (config_type_is_text(key->type))
-		return set_text(b, key, value);
-	return set_scalar(b, key, b->config, value);
+	return r <= 0 ? r : set_value(b, key, b->config, value);
 }

@@ -1,19 +1,30 @@
 /* A configuration in the making: takes one key after another, from files and from the command line, and
  * collects what is wrong with them.
  *
- * Owns the configuration until it is taken, and the list of keys that the current file has set. Lends
+ * Owns the configuration until it is taken, the list of keys that the current file has set, and the places of
+ * sections with names. Lends
  * `errors`. Thread: main. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "daemon/config-table.h"
 #include "daemon/config.h"
 
 typedef struct ConfigSeen {
 	char *key;
 	unsigned line;
 } ConfigSeen;
+
+/* Where a section with a name was begun. */
+typedef struct ConfigPlace {
+	char *section; /* "provider NAME" */
+	char *where;
+	unsigned line;
+	bool from_option;
+	bool failed; /* a key of it is wrong, so that what it would be as a whole is not known */
+} ConfigPlace;
 
 typedef struct ConfigBuilder {
 	Config *config;
@@ -25,6 +36,8 @@ typedef struct ConfigBuilder {
 	bool from_option;
 	ConfigSeen *seen;
 	size_t n_seen;
+	ConfigPlace *places;
+	size_t n_places;
 } ConfigBuilder;
 
 /* A configuration of nothing but defaults. -ENOMEM. */
@@ -45,10 +58,17 @@ int config_builder_set(
  * wrong; -ENOMEM. */
 int config_builder_once(ConfigBuilder *b, const char *key) _must_check_;
 
-/* "NAME" of "group NAME", lent; NULL for other sections. May be empty. */
-const char *config_builder_group_name(const char *section);
-/* What is wrong with a group's name (static text); NULL: nothing. */
-const char *config_builder_group_fault(const char *name);
+/* A section begins. 1; 0: there is no such section, or its name is wrong, which is recorded; -ENOMEM. */
+int config_builder_enter(ConfigBuilder *b, const char *section) _must_check_;
+/* Records something wrong with a section with a name as a whole, unless that is because of a key that has been
+ * recorded: 0, or -ENOMEM. */
+int config_builder_section_error(
+	ConfigBuilder *b, const char *word, const char *name, const char *what) _must_check_;
 
 /* config-access.c: `user.NAME = role` and `group.NAME = role` of [access]. 0, or -ENOMEM. */
 int config_access_set(ConfigBuilder *b, const char *name, const char *value) _must_check_;
+/* config-provider.c: `header.NAME = value` of the item; `name` is NAME. */
+int config_headers_set(ConfigBuilder *b, const ConfigKey *key, void *item, const char *name,
+	const char *value) _must_check_;
+/* Looks at each provider as a whole. What is wrong is recorded: 0, or -ENOMEM. */
+int config_providers_check(ConfigBuilder *b) _must_check_;

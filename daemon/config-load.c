@@ -18,7 +18,6 @@
 #include "daemon/config-builder.h"
 #include "daemon/config-options.h"
 #include "daemon/config-places.h"
-#include "daemon/config-table.h"
 #include "daemon/config-value.h"
 
 #define FILE_MAX_BYTES (256U * 1024)
@@ -28,7 +27,7 @@ typedef struct FileReader {
 	ConfigBuilder *builder;
 	const char *next, *end;
 	char *section; /* NULL: none yet */
-	bool skip;     /* the section is unknown, which has been said */
+	bool skip;     /* the section is none, which has been said */
 	int error;     /* -ENOMEM: stop */
 } FileReader;
 
@@ -48,28 +47,6 @@ static void trim(const char **text, size_t *len)
 		--*len;
 }
 
-static void check_section(FileReader *f)
-{
-	const char *group = config_builder_group_name(f->section);
-	const char *fault = group ? config_builder_group_fault(group) : NULL;
-	const char *nearest;
-
-	f->skip = true;
-	if (fault) {
-		note(f, config_builder_error(f->builder, "%s", fault));
-	} else if (group || config_table_has_section(f->section)) {
-		f->skip = false;
-	} else {
-		nearest = config_table_nearest_section(f->section);
-		note(f, config_builder_error(f->builder, "unknown section [%.128s]%s%s%s",
-				f->section,
-				nearest ? "; did you mean ["
-					: ": there are [daemon], [limits], [log], "
-					  "[access] and [group NAME]",
-				nearest ? nearest : "", nearest ? "]?" : ""));
-	}
-}
-
 /* `line` begins with '['. */
 static void enter_section(FileReader *f, const char *line, size_t len)
 {
@@ -78,6 +55,7 @@ static void enter_section(FileReader *f, const char *line, size_t len)
 	size_t rest_len = close ? (size_t)(line + len - rest) : 0;
 	const char *name = line + 1;
 	size_t name_len = close ? (size_t)(close - name) : 0;
+	int r;
 
 	trim(&rest, &rest_len);
 	trim(&name, &name_len);
@@ -89,10 +67,9 @@ static void enter_section(FileReader *f, const char *line, size_t len)
 	}
 	free(f->section);
 	f->section = strndup(name, name_len);
-	if (!f->section)
-		f->error = -ENOMEM;
-	else
-		check_section(f);
+	r = f->section ? config_builder_enter(f->builder, f->section) : -ENOMEM;
+	f->skip = r <= 0;
+	note(f, r);
 }
 
 /* Cuts off the next line, blanks around it left out. */
@@ -266,7 +243,6 @@ static int load_files(ConfigBuilder *b, const ConfigOptions *options)
 static int apply_option(ConfigBuilder *b, const char *key, const char *value)
 {
 	_cleanup_free_ char *section = NULL, *name = NULL, *where = NULL;
-	const char *group, *fault;
 	int r;
 
 	r = config_option_resolve(key, &section, &name);
@@ -276,10 +252,9 @@ static int apply_option(ConfigBuilder *b, const char *key, const char *value)
 		return -ENOMEM;
 	config_builder_from(b, where);
 	b->from_option = true;
-	group = config_builder_group_name(section);
-	fault = group ? config_builder_group_fault(group) : NULL;
-	r = fault ? config_builder_error(b, "%s", fault)
-		  : config_builder_set(b, section, name, value);
+	r = config_builder_enter(b, section);
+	if (r > 0)
+		r = config_builder_set(b, section, name, value);
 	config_builder_from(b, NULL);
 	return r;
 }
@@ -294,6 +269,8 @@ int config_load(const ConfigOptions *options, Config **ret, Buf *errors)
 		r = load_files(&b, options);
 	for (size_t i = 0; r == 0 && i < options->n; i++)
 		r = apply_option(&b, options->keys[i], options->values[i]);
+	if (r == 0)
+		r = config_providers_check(&b);
 	if (r < 0)
 		return r;
 	if (b.failed)

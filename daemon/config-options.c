@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/config-builder.h"
+#include "daemon/config-named.h"
 #include "daemon/config-table.h"
 #include "daemon/config.h"
 
@@ -47,20 +47,36 @@ static int resolved(const char *section, const char *name, char **ret_section, c
 	return 0;
 }
 
-/* group.NAME.max_running, where NAME may hold dots of its own. */
-static int resolve_group(char *option, char **ret_section, char **ret_name)
+/* Where the last ".WORD." is, for a key that stands for many: "header.NAME". NULL: nowhere, or no name before it. */
+static char *find_many(const ConfigNamed *kind, char *rest)
 {
-	char *dot = strrchr(option, '.');
+	char *found = NULL;
+
+	for (char *dot = strchr(rest, '.'); dot; dot = strchr(dot + 1, '.')) {
+		const char *name = NULL;
+
+		if (dot > rest && config_named_key(kind, dot + 1, &name) && name)
+			found = dot;
+	}
+	return found;
+}
+
+/* NAME.max_running, where NAME may hold dots of its own. */
+static int resolve_named(const ConfigNamed *kind, char *rest, char **ret_section, char **ret_name)
+{
+	char *many = find_many(kind, rest), *dot = many ? many : strrchr(rest, '.');
 	_cleanup_buf_ Buf section = { 0 };
+	const char *unused;
 	int r;
 
-	if (dot < option + sizeof("group.") - 1)
+	if (!dot)
 		return -ENOENT;
 	*dot = '\0';
-	underscores(dot + 1);
-	if (strcmp(dot + 1, config_table_group_key()->name) != 0)
+	if (!many)
+		underscores(dot + 1);
+	if (!config_named_key(kind, dot + 1, &unused))
 		return -ENOENT;
-	r = buf_printf(&section, "group %s", option + sizeof("group.") - 1);
+	r = buf_printf(&section, "%s %s", kind->word, rest);
 	if (r == 0)
 		r = buf_terminate(&section);
 	return r < 0 ? r : resolved(section.data, dot + 1, ret_section, ret_name);
@@ -69,13 +85,16 @@ static int resolve_group(char *option, char **ret_section, char **ret_name)
 int config_option_resolve(const char *option, char **ret_section, char **ret_name)
 {
 	_cleanup_free_ char *copy = strndup(option, config_option_name_len(option));
+	const ConfigNamed *kind;
 	const ConfigKey *key;
+	const char *rest;
 	char *dot;
 
 	if (!copy)
 		return -ENOMEM;
-	if (strncmp(copy, "group.", 6) == 0)
-		return resolve_group(copy, ret_section, ret_name);
+	kind = config_named_of_option(copy, &rest);
+	if (kind)
+		return resolve_named(kind, copy + (rest - copy), ret_section, ret_name);
 	if (strncmp(copy, "access.user.", 12) == 0 || strncmp(copy, "access.group.", 13) == 0)
 		return resolved("access", copy + 7, ret_section, ret_name);
 	underscores(copy);
@@ -100,13 +119,21 @@ static const Flag *find_flag(const char *arg)
 	return NULL;
 }
 
-static const char *nearest_option(const char *name)
+/* *ret_before is how much of the name stays as it is. */
+static const char *nearest_option(const char *name, size_t *ret_before)
 {
 	static const char *const others[] = { "check-config", "print-config", "check", "help",
 		"version", "config", "no-config" };
+	const char *rest, *dot = strrchr(name, '.');
+	const ConfigNamed *kind = config_named_of_option(name, &rest);
 	const char *best = config_table_nearest_any(name);
 	size_t least = best ? config_table_distance(name, best) : SIZE_MAX;
 
+	*ret_before = 0;
+	if (kind && dot > rest) {
+		*ret_before = (size_t)(dot + 1 - name);
+		return config_table_nearest_of(kind->keys, kind->n_keys, dot + 1);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
 		size_t distance = config_table_distance(name, others[i]);
 
@@ -122,6 +149,7 @@ static int report_unknown(const char *arg, Buf *errors)
 {
 	_cleanup_free_ char *name = NULL;
 	const char *best;
+	size_t before;
 
 	if (strncmp(arg, "--", 2) != 0)
 		return buf_printf(errors,
@@ -130,12 +158,12 @@ static int report_unknown(const char *arg, Buf *errors)
 	name = strndup(arg + 2, config_option_name_len(arg + 2));
 	if (!name)
 		return -ENOMEM;
-	best = nearest_option(name);
+	best = nearest_option(name, &before);
 	if (!best)
 		return buf_printf(errors, CONFIG_OPTION_FAULT "unknown option --%.128s\n", name);
 	/* Names of options are said with hyphens, whichever way the table has them. */
-	if (buf_printf(errors, CONFIG_OPTION_FAULT "unknown option --%.128s; did you mean --",
-		    name) < 0)
+	if (buf_printf(errors, CONFIG_OPTION_FAULT "unknown option --%.128s; did you mean --%.*s",
+		    name, (int)(before < 128 ? before : 128), name) < 0)
 		return -ENOMEM;
 	for (; *best; best++)
 		if (buf_append_char(errors, *best == '_' ? '-' : *best) < 0)

@@ -1,5 +1,5 @@
 /* The command line's names of keys: `max-running`, `limits.max_running`, `group.NAME.max_running`,
- * `access.user.NAME`.
+ * `provider.NAME.header.NAME`, `access.user.NAME`.
  *
  * Thread: main. */
 #pragma once

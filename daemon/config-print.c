@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/config-named.h"
 #include "daemon/config-table.h"
 #include "daemon/config-value.h"
 
@@ -54,7 +55,7 @@ static int print_doc(const ConfigKey *key, const char *indent, Buf *b)
 	return r < 0 ? r : print_wrapped(b, indent, text.data);
 }
 
-/* A text that is not set: what holds instead, where there is such a thing, as a comment. */
+/* What is not set: what holds instead, where there is such a thing, as a comment. */
 static int print_unset(const ConfigKey *key, Buf *b)
 {
 	_cleanup_free_ char *usual = NULL;
@@ -69,20 +70,38 @@ static int print_unset(const ConfigKey *key, Buf *b)
 		     : buf_printf(b, "#%s = %s\n", key->name, usual);
 }
 
-static int print_key(const ConfigKey *key, const void *base, Buf *b)
+static int print_headers(const ConfigKey *key, const ConfigHeaders *headers, Buf *b)
 {
-	const char *text = config_type_is_text(key->type) ? config_value_get_text(key, base) : "";
+	int r = headers->n == 0 ? buf_printf(b, "#%s =\n", key->name) : 0;
+
+	/* "header.NAME" without its NAME. */
+	for (size_t i = 0; r == 0 && i < headers->n; i++)
+		r = buf_printf(b, "%.*s.%s = %s\n", (int)strcspn(key->name, "."), key->name,
+			headers->items[i].name, headers->items[i].value);
+	return r;
+}
+
+static int print_value(const ConfigKey *key, const void *base, Buf *b)
+{
+	const char *text = config_type_is_text(key->type) ? config_value_get_text(key, base) : NULL;
+	uint64_t number = config_type_is_number(key->type) ? config_value_get(key, base) : 0;
 	int r;
 
-	r = print_doc(key, "# ", b);
-	if (r < 0 || !text)
-		return r < 0 ? r : print_unset(key, b);
+	if (key->type == CONFIG_TYPE_HEADERS)
+		return print_headers(key, config_value_get_headers(key, base), b);
+	if (config_type_is_text(key->type) ? !text : !config_value_fits(key, number))
+		return print_unset(key, b);
 	r = buf_printf(b, "%s = ", key->name);
 	if (r == 0)
-		r = config_type_is_text(key->type)
-			    ? buf_append_str(b, text)
-			    : config_value_print(key->type, config_value_get(key, base), b);
+		r = text ? buf_append_str(b, text) : config_value_print(key->type, number, b);
 	return r < 0 ? r : buf_append_char(b, '\n');
+}
+
+static int print_key(const ConfigKey *key, const void *base, Buf *b)
+{
+	int r = print_doc(key, "# ", b);
+
+	return r < 0 ? r : print_value(key, base, b);
 }
 
 static int print_access(const Config *c, Buf *b)
@@ -99,15 +118,24 @@ static int print_access(const Config *c, Buf *b)
 	return r;
 }
 
-static int print_groups(const Config *c, Buf *b)
+static int print_item(const ConfigNamed *kind, const void *item, Buf *b)
 {
+	int r = buf_printf(b, "\n[%s %s]\n", kind->word, config_named_name(item));
+
+	for (size_t i = 0; r == 0 && i < kind->n_keys; i++)
+		r = print_key(&kind->keys[i], item, b);
+	return r;
+}
+
+static int print_named(const Config *c, Buf *b)
+{
+	size_t n;
+	const ConfigNamed *kinds = config_named_kinds(&n);
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < c->n_groups; i++) {
-		r = buf_printf(b, "\n[group %s]\n", c->groups[i].name);
-		if (r == 0)
-			r = print_key(config_table_group_key(), &c->groups[i], b);
-	}
+	for (size_t k = 0; r == 0 && k < n; k++)
+		for (size_t i = 0; r == 0 && i < config_named_count(&kinds[k], c); i++)
+			r = print_item(&kinds[k], config_named_item(&kinds[k], c, i), b);
 	return r;
 }
 
@@ -128,22 +156,39 @@ int config_print(const Config *c, Buf *b)
 	}
 	if (r == 0)
 		r = print_access(c, b);
-	return r < 0 ? r : print_groups(c, b);
+	return r < 0 ? r : print_named(c, b);
 }
 
-static int print_option(const ConfigKey *key, Buf *b)
+/* `before` and the key's name, with hyphens. */
+static int print_option(const ConfigKey *key, const char *before, Buf *b)
 {
 	size_t start = b->len;
-	int r;
+	int r = buf_printf(b, "  --%s%s=VALUE", before, key->name);
 
-	r = strcmp(key->section, "access") == 0 ? buf_printf(b, "  --access.%s=VALUE", key->name)
-						: buf_printf(b, "  --%s=VALUE", key->name);
 	for (size_t i = start; r == 0 && i < b->len; i++)
 		if (b->data[i] == '_')
 			b->data[i] = '-';
 	if (r == 0)
 		r = buf_append_char(b, '\n');
 	return r < 0 ? r : print_doc(key, "        ", b);
+}
+
+static int print_named_options(Buf *b)
+{
+	size_t n;
+	const ConfigNamed *kinds = config_named_kinds(&n);
+	int r = 0;
+
+	for (size_t k = 0; r == 0 && k < n; k++) {
+		_cleanup_buf_ Buf before = { 0 };
+
+		r = buf_printf(&before, "%s.NAME.", kinds[k].word);
+		if (r == 0)
+			r = buf_terminate(&before);
+		for (size_t i = 0; r == 0 && i < kinds[k].n_keys; i++)
+			r = print_option(&kinds[k].keys[i], before.data, b);
+	}
+	return r;
 }
 
 static const char help_head[] =
@@ -167,8 +212,6 @@ static const char help_head[] =
 	"\n";
 
 static const char help_tail[] =
-	"  --group.NAME.max-running=VALUE\n"
-	"        Agents of group NAME that run at the same time.\n"
 	"  --access.user.NAME=ROLE, --access.group.NAME=ROLE\n"
 	"        Role of a user or of a group's members: observe, submit or admin.\n"
 	"\n"
@@ -184,6 +227,9 @@ int config_print_help(Buf *b)
 
 	r = buf_append_str(b, help_head);
 	for (size_t i = 0; r == 0 && i < n; i++)
-		r = print_option(&keys[i], b);
+		r = print_option(
+			&keys[i], strcmp(keys[i].section, "access") == 0 ? "access." : "", b);
+	if (r == 0)
+		r = print_named_options(b);
 	return r < 0 ? r : buf_append_str(b, help_tail);
 }

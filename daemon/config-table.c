@@ -4,6 +4,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "daemon/config-named.h"
 #include "daemon/config-places.h"
 #include "daemon/config.h"
 
@@ -185,29 +186,12 @@ static const ConfigKey keys[] = {
 		.reloadable = true },
 };
 
-static const ConfigKey group_key = {
-	.section = "group NAME",
-	.name = "max_running",
-	.doc = "Agents of this group that run at the same time.",
-	.default_doc = "as many as [limits] lets run",
-	.type = CONFIG_TYPE_COUNT,
-	.offset = offsetof(ConfigGroup, max_running),
-	.min = 1,
-	.max = 1000000,
-	.reloadable = true,
-};
-
 static const char *const sections[] = { "daemon", "limits", "log", "access" };
 
 const ConfigKey *config_table_keys(size_t *ret_n)
 {
 	*ret_n = ARRAY_SIZE(keys);
 	return keys;
-}
-
-const ConfigKey *config_table_group_key(void)
-{
-	return &group_key;
 }
 
 const ConfigKey *config_table_find(const char *section, const char *name)
@@ -288,28 +272,63 @@ static void consider(const char *name, const char *candidate, size_t *least, con
 	}
 }
 
-const char *config_table_nearest(const char *section, const char *name)
+const char *config_table_nearest_of(const ConfigKey *of, size_t n, const char *name)
 {
 	const char *best = NULL;
 	size_t least = SIZE_MAX;
 
+	for (size_t i = 0; i < n; i++)
+		consider(name, of[i].name, &least, &best);
+	return best;
+}
+
+const char *config_table_nearest(const char *section, const char *name)
+{
+	const char *best = NULL, *item;
+	size_t least = SIZE_MAX;
+	const ConfigNamed *kind = config_named_of(section, &item);
+
+	if (kind)
+		return config_table_nearest_of(kind->keys, kind->n_keys, name);
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-		if (!section || strcmp(keys[i].section, section) == 0)
+		if (strcmp(keys[i].section, section) == 0)
 			consider(name, keys[i].name, &least, &best);
 	return best;
 }
 
 const char *config_table_nearest_any(const char *name)
 {
-	return config_table_nearest(NULL, name);
+	return config_table_nearest_of(keys, ARRAY_SIZE(keys), name);
 }
 
 const char *config_table_nearest_section(const char *section)
 {
-	const char *best = NULL;
-	size_t least = SIZE_MAX;
+	_cleanup_free_ char *word = strndup(section, strcspn(section, " \t"));
+	const char *best = NULL, *best_word = NULL;
+	size_t n, least = SIZE_MAX;
+	const ConfigNamed *kinds = config_named_kinds(&n);
 
 	for (size_t i = 0; i < ARRAY_SIZE(sections); i++)
 		consider(section, sections[i], &least, &best);
+	for (size_t i = 0; word && i < n; i++) {
+		size_t before = least;
+
+		consider(word, kinds[i].word, &least, &best_word);
+		if (least < before)
+			best = kinds[i].title;
+	}
 	return best;
+}
+
+int config_table_list_sections(Buf *b)
+{
+	size_t n;
+	const ConfigNamed *kinds = config_named_kinds(&n);
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(sections); i++)
+		r = buf_printf(b, "%s[%s]", i > 0 ? ", " : "", sections[i]);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = buf_printf(b, "%s[%s]", i + 1 < n ? ", " : " and ", kinds[i].title);
+	return r;
 }

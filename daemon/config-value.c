@@ -3,11 +3,13 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/un.h>
 
 #include "common/utf8.h"
+#include "daemon/backend/secret.h"
 #include "daemon/config.h"
 
 typedef struct Unit {
@@ -115,76 +117,116 @@ static int parse_time_ms(const char *text, uint64_t *ret)
 	return 0;
 }
 
-static int parse_name(int value, uint64_t *ret)
+static int parse_count(const char *text, uint64_t *ret)
 {
-	if (value < 0)
-		return -EINVAL;
-	*ret = (uint64_t)value;
-	return 0;
+	return parse_whole(text, 10, ret);
 }
 
-static int parse_by_type(ConfigType type, const char *text, uint64_t *ret)
+static int parse_mode(const char *text, uint64_t *ret)
 {
-	switch (type) {
-	case CONFIG_TYPE_COUNT:
-		return parse_whole(text, 10, ret);
-	case CONFIG_TYPE_MODE:
-		return parse_whole(text, 8, ret);
-	case CONFIG_TYPE_SIZE:
-		return parse_scaled(text, size_units, true, ret);
-	case CONFIG_TYPE_TIME_US:
-		return parse_scaled(text, time_units, false, ret);
-	case CONFIG_TYPE_TIME_MS:
-		return parse_time_ms(text, ret);
-	case CONFIG_TYPE_LOG_LEVEL:
-		return parse_name(log_level_from_string(text), ret);
-	case CONFIG_TYPE_DURABILITY:
-		return parse_name(durability_from_string(text), ret);
-	case CONFIG_TYPE_ROLE:
-		return parse_name(role_from_string(text), ret);
-	case CONFIG_TYPE_TEXT:
-	case CONFIG_TYPE_PATH:
-	case CONFIG_TYPE_SOCKET:
-		break;
+	return parse_whole(text, 8, ret);
+}
+
+static int parse_size(const char *text, uint64_t *ret)
+{
+	return parse_scaled(text, size_units, true, ret);
+}
+
+static int parse_time_us(const char *text, uint64_t *ret)
+{
+	return parse_scaled(text, time_units, false, ret);
+}
+
+static int print_scaled(uint64_t value, const Unit *units, Buf *b)
+{
+	for (const Unit *u = units; value > 0 && u->name; u++)
+		if (value % u->factor == 0)
+			return buf_printf(
+				b, "%llu%s", (unsigned long long)(value / u->factor), u->name);
+	return buf_append_char(b, '0');
+}
+
+static int print_count(uint64_t value, Buf *b)
+{
+	return buf_printf(b, "%llu", (unsigned long long)value);
+}
+
+static int print_mode(uint64_t value, Buf *b)
+{
+	return buf_printf(b, "%04llo", (unsigned long long)value);
+}
+
+static int print_size(uint64_t value, Buf *b)
+{
+	return print_scaled(value, size_units, b);
+}
+
+static int print_time_us(uint64_t value, Buf *b)
+{
+	return print_scaled(value, time_units, b);
+}
+
+static int print_time_ms(uint64_t value, Buf *b)
+{
+	return print_scaled(value * 1000, time_units, b);
+}
+
+/* Names out of tables of others. */
+#define DEFINE_NAMES(what, type, from_string, to_string)          \
+	static int parse_##what(const char *text, uint64_t *ret)  \
+	{                                                         \
+		int value = from_string(text);                    \
+		if (value < 0)                                    \
+			return -EINVAL;                           \
+		*ret = (uint64_t)value;                           \
+		return 0;                                         \
+	}                                                         \
+	static int print_##what(uint64_t value, Buf *b)           \
+	{                                                         \
+		return buf_append_str(b, to_string((type)value)); \
 	}
-	return -EINVAL;
-}
 
-static const char *expected(ConfigType type)
-{
-	switch (type) {
-	case CONFIG_TYPE_COUNT:
-		return "a whole number";
-	case CONFIG_TYPE_MODE:
-		return "an octal mode such as 0660";
-	case CONFIG_TYPE_SIZE:
-		return "a size: a whole number of bytes, or one with K, M, G, T, KiB, MiB, GiB, "
-		       "TiB "
-		       "(of 1024), KB, MB, GB or TB (of 1000), such as 64MiB";
-	case CONFIG_TYPE_TIME_US:
-		return "a time: a whole number of seconds, or one with us, ms, s, min, h or d, "
-		       "such "
-		       "as 500ms";
-	case CONFIG_TYPE_TIME_MS:
-		return "a time of whole milliseconds: a number of seconds, or one with ms, s, min, "
-		       "h or d, such as 500ms";
-	case CONFIG_TYPE_LOG_LEVEL:
-		return "error, warning, notice, info or debug";
-	case CONFIG_TYPE_DURABILITY:
-		return "interval or fsync";
-	case CONFIG_TYPE_ROLE:
-		return "none, observe, submit or admin";
-	case CONFIG_TYPE_TEXT:
-	case CONFIG_TYPE_PATH:
-	case CONFIG_TYPE_SOCKET:
-		break;
-	}
-	return "a text";
-}
+DEFINE_NAMES(log_level, LogLevel, log_level_from_string, log_level_to_string)
+DEFINE_NAMES(durability, Durability, durability_from_string, durability_to_string)
+DEFINE_NAMES(role, Role, role_from_string, role_to_string)
+DEFINE_NAMES(kind, ProviderKind, provider_kind_from_string, provider_kind_to_string)
 
-static bool has_range(ConfigType type)
+#define A_SIZE                                                                         \
+	"a size: a whole number of bytes, or one with K, M, G, T, KiB, MiB, GiB, TiB " \
+	"(of 1024), KB, MB, GB or TB (of 1000), such as 64MiB"
+#define A_TIME                                                                            \
+	"a time: a whole number of seconds, or one with us, ms, s, min, h or d, such as " \
+	"500ms"
+#define A_TIME_MS                                                                          \
+	"a time of whole milliseconds: a number of seconds, or one with ms, s, min, h or " \
+	"d, such as 500ms"
+
+/* Of the types that are numbers. */
+static const struct {
+	int (*parse)(const char *text, uint64_t *ret);
+	int (*print)(uint64_t value, Buf *b);
+	const char *expected;
+	bool has_range;
+	bool wide; /* uint64_t, not uint32_t */
+} types[_CONFIG_TYPE_MAX] = {
+	[CONFIG_TYPE_COUNT] = { parse_count, print_count, "a whole number", true, false },
+	[CONFIG_TYPE_MODE] = { parse_mode, print_mode, "an octal mode such as 0660", true, false },
+	[CONFIG_TYPE_SIZE] = { parse_size, print_size, A_SIZE, true, true },
+	[CONFIG_TYPE_TIME_US] = { parse_time_us, print_time_us, A_TIME, true, true },
+	[CONFIG_TYPE_TIME_MS] = { parse_time_ms, print_time_ms, A_TIME_MS, true, false },
+	[CONFIG_TYPE_LOG_LEVEL] = { parse_log_level, print_log_level,
+		"error, warning, notice, info or debug", false, false },
+	[CONFIG_TYPE_DURABILITY] = { parse_durability, print_durability, "interval or fsync", false,
+		false },
+	[CONFIG_TYPE_ROLE] = { parse_role, print_role, "none, observe, submit or admin", false,
+		false },
+	[CONFIG_TYPE_PROVIDER_KIND] = { parse_kind, print_kind, "openai or anthropic", false,
+		false },
+};
+
+bool config_value_fits(const ConfigKey *key, uint64_t value)
 {
-	return type >= CONFIG_TYPE_COUNT && type <= CONFIG_TYPE_TIME_MS;
+	return !types[key->type].has_range || (value >= key->min && value <= key->max);
 }
 
 /* Best effort: without memory, or room in `why`, the message ends earlier. */
@@ -204,8 +246,8 @@ int config_value_parse(
 	uint64_t value = 0;
 	int r;
 
-	r = parse_by_type(key->type, text, &value);
-	if (r == 0 && has_range(key->type) && (value < key->min || value > key->max))
+	r = types[key->type].parse(text, &value);
+	if (r == 0 && !config_value_fits(key, value))
 		r = -ERANGE;
 	if (r == -ERANGE) {
 		say_range(key, text, why);
@@ -213,7 +255,7 @@ int config_value_parse(
 	}
 	if (r < 0) {
 		snprintf(why, CONFIG_WHY_BYTES, "'%.*s' is not %s",
-			(int)utf8_cut(text, strlen(text), 64), text, expected(key->type));
+			(int)utf8_cut(text, strlen(text), 64), text, types[key->type].expected);
 		return r;
 	}
 	*ret = value;
@@ -222,7 +264,7 @@ int config_value_parse(
 
 /* What a line of a file cannot carry must not come in by the command line either: --print-config
  * could not give it back. */
-static const char *text_fault(ConfigType type, const char *text)
+static const char *line_fault(const char *text)
 {
 	size_t len = strlen(text);
 
@@ -236,65 +278,68 @@ static const char *text_fault(ConfigType type, const char *text)
 		return "must be UTF-8";
 	if (len > 0 && (isspace((unsigned char)text[0]) || isspace((unsigned char)text[len - 1])))
 		return "must not begin or end with a blank";
-	if (len > CONFIG_TEXT_MAX_BYTES)
-		return "is too long";
-	if (len > 0 && type != CONFIG_TYPE_TEXT && text[0] != '/')
-		return "must be an absolute path, one that begins with /";
-	if (type == CONFIG_TYPE_SOCKET && len >= sizeof(((struct sockaddr_un *)0)->sun_path))
-		return "is too long for a socket: at most 107 bytes fit";
-	return NULL;
+	return len > CONFIG_TEXT_MAX_BYTES ? "is too long" : NULL;
 }
+
+static const char *path_fault(const char *text)
+{
+	return text[0] == '/' ? NULL : "must be an absolute path, one that begins with /";
+}
+
+static const char *socket_fault(const char *text)
+{
+	if (strlen(text) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		return "is too long for a socket: at most 107 bytes fit";
+	return path_fault(text);
+}
+
+static const char *source_fault(const char *text)
+{
+	if (strcmp(text, "none") == 0)
+		return NULL;
+	if (secret_kind(text) < 0)
+		return "must be file:PATH, credential:NAME, env:NAME or none, never the key itself";
+	return secret_source_fault(text, true);
+}
+
+static const char *header_fault(const char *text)
+{
+	return secret_kind(text) < 0 ? provider_header_value_fault(text)
+				     : secret_source_fault(text, true);
+}
+
+/* Of the types that are texts, behind what holds for all of them; an empty one is none. */
+static const struct {
+	const char *(*fault)(const char *text);
+	bool untold; /* whoever takes it for something else may have put a secret there */
+} text_types[CONFIG_TYPE_HEADERS + 1] = {
+	[CONFIG_TYPE_PATH] = { path_fault, false },
+	[CONFIG_TYPE_SOCKET] = { socket_fault, false },
+	[CONFIG_TYPE_URL] = { provider_url_fault, true },
+	[CONFIG_TYPE_PROXY] = { provider_proxy_fault, true },
+	[CONFIG_TYPE_SOURCE] = { source_fault, true },
+	[CONFIG_TYPE_HEADERS] = { header_fault, true },
+};
 
 int config_value_check_text(const ConfigKey *key, const char *text, char why[CONFIG_WHY_BYTES])
 {
-	const char *fault = text_fault(key->type, text);
+	const char *fault = line_fault(text);
 
+	if (!fault && *text && text_types[key->type].fault)
+		fault = text_types[key->type].fault(text);
 	if (!fault)
 		return 0;
-	snprintf(why, CONFIG_WHY_BYTES, "'%.*s' %s", (int)utf8_cut(text, strlen(text), 128), text,
-		fault);
+	if (text_types[key->type].untold)
+		snprintf(why, CONFIG_WHY_BYTES, "it %s", fault);
+	else
+		snprintf(why, CONFIG_WHY_BYTES, "'%.*s' %s", (int)utf8_cut(text, strlen(text), 128),
+			text, fault);
 	return -EINVAL;
-}
-
-static int print_scaled(uint64_t value, const Unit *units, Buf *b)
-{
-	for (const Unit *u = units; value > 0 && u->name; u++)
-		if (value % u->factor == 0)
-			return buf_printf(
-				b, "%llu%s", (unsigned long long)(value / u->factor), u->name);
-	return buf_append_char(b, '0');
 }
 
 int config_value_print(ConfigType type, uint64_t value, Buf *b)
 {
-	switch (type) {
-	case CONFIG_TYPE_COUNT:
-		return buf_printf(b, "%llu", (unsigned long long)value);
-	case CONFIG_TYPE_MODE:
-		return buf_printf(b, "%04llo", (unsigned long long)value);
-	case CONFIG_TYPE_SIZE:
-		return print_scaled(value, size_units, b);
-	case CONFIG_TYPE_TIME_US:
-		return print_scaled(value, time_units, b);
-	case CONFIG_TYPE_TIME_MS:
-		return print_scaled(value * 1000, time_units, b);
-	case CONFIG_TYPE_LOG_LEVEL:
-		return buf_append_str(b, log_level_to_string((LogLevel)value));
-	case CONFIG_TYPE_DURABILITY:
-		return buf_append_str(b, durability_to_string((Durability)value));
-	case CONFIG_TYPE_ROLE:
-		return buf_append_str(b, role_to_string((Role)value));
-	case CONFIG_TYPE_TEXT:
-	case CONFIG_TYPE_PATH:
-	case CONFIG_TYPE_SOCKET:
-		break;
-	}
-	return -EINVAL;
-}
-
-static bool is_wide(ConfigType type)
-{
-	return type == CONFIG_TYPE_SIZE || type == CONFIG_TYPE_TIME_US;
+	return types[type].print(value, b);
 }
 
 uint64_t config_value_get(const ConfigKey *key, const void *base)
@@ -302,7 +347,7 @@ uint64_t config_value_get(const ConfigKey *key, const void *base)
 	uint64_t wide;
 	uint32_t narrow;
 
-	if (is_wide(key->type)) {
+	if (types[key->type].wide) {
 		memcpy(&wide, (const char *)base + key->offset, sizeof(wide));
 		return wide;
 	}
@@ -311,14 +356,14 @@ uint64_t config_value_get(const ConfigKey *key, const void *base)
 }
 
 _Static_assert(sizeof(LogLevel) == sizeof(uint32_t) && sizeof(Durability) == sizeof(uint32_t) &&
-		       sizeof(Role) == sizeof(uint32_t),
+		       sizeof(Role) == sizeof(uint32_t) && sizeof(ProviderKind) == sizeof(uint32_t),
 	"enums are read and written as 32 bits");
 
 void config_value_put(const ConfigKey *key, void *base, uint64_t value)
 {
 	uint32_t narrow = (uint32_t)value;
 
-	if (is_wide(key->type))
+	if (types[key->type].wide)
 		memcpy((char *)base + key->offset, &value, sizeof(value));
 	else
 		memcpy((char *)base + key->offset, &narrow, sizeof(narrow));
@@ -332,4 +377,61 @@ char **config_value_text(const ConfigKey *key, void *base)
 const char *config_value_get_text(const ConfigKey *key, const void *base)
 {
 	return *(char *const *)(const void *)((const char *)base + key->offset);
+}
+
+ConfigHeaders *config_value_headers(const ConfigKey *key, void *base)
+{
+	return (ConfigHeaders *)(void *)((char *)base + key->offset);
+}
+
+const ConfigHeaders *config_value_get_headers(const ConfigKey *key, const void *base)
+{
+	return (const ConfigHeaders *)(const void *)((const char *)base + key->offset);
+}
+
+static bool text_equal(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* In whatever order they stand. */
+static bool headers_equal(const ConfigHeaders *a, const ConfigHeaders *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++) {
+		bool found = false;
+
+		for (size_t j = 0; j < b->n && !found; j++)
+			found = strcmp(a->items[i].name, b->items[j].name) == 0 &&
+				strcmp(a->items[i].value, b->items[j].value) == 0;
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+bool config_value_equal(const ConfigKey *key, const void *a, const void *b)
+{
+	if (config_type_is_text(key->type))
+		return text_equal(config_value_get_text(key, a), config_value_get_text(key, b));
+	if (config_type_is_number(key->type))
+		return config_value_get(key, a) == config_value_get(key, b);
+	return headers_equal(config_value_get_headers(key, a), config_value_get_headers(key, b));
+}
+
+void config_value_free(const ConfigKey *key, void *base)
+{
+	if (config_type_is_text(key->type))
+		free(*config_value_text(key, base));
+	if (key->type != CONFIG_TYPE_HEADERS)
+		return;
+
+	ConfigHeaders *headers = config_value_headers(key, base);
+
+	for (size_t i = 0; i < headers->n; i++) {
+		free(headers->items[i].name);
+		free(headers->items[i].value);
+	}
+	free(headers->items);
 }

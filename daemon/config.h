@@ -14,12 +14,13 @@
 #include "common/buf.h"
 #include "common/log.h"
 #include "common/protocol.h"
+#include "daemon/backend/provider-config.h"
 #include "daemon/eventlog/durability.h"
 
 /* [group NAME] */
 typedef struct ConfigGroup {
 	char *name;
-	uint32_t max_running;
+	uint32_t max_running; /* UINT32_MAX: as many as [limits] lets run */
 } ConfigGroup;
 
 /* [access]: `user.NAME = role`, `group.NAME = role`, `other = role`; names or numbers. */
@@ -52,9 +53,11 @@ typedef struct Config {
 	uint64_t segment_bytes;
 	uint64_t retain_bytes;  /* 0: all */
 	uint64_t retain_age_us; /* 0: for ever */
-	/* sections with names */
+	/* sections with names: see config-named.h */
 	ConfigGroup *groups;
 	size_t n_groups;
+	ConfigProvider *providers;
+	size_t n_providers;
 	ConfigAccess *access;
 	size_t n_access;
 	Role access_other; /* ROLE_NONE */
@@ -99,3 +102,9 @@ int config_print_help(Buf *b) _must_check_;
 /* Fills `changed` with the names of keys ("limits.max_running"), comma-separated, that differ between
  * `a` and `b` and can be taken over while running, and `fixed` with those that cannot. */
 int config_diff(const Config *a, const Config *b, Buf *changed, Buf *fixed) _must_check_;
+
+/* What is allowed but should not be, one sentence a line. */
+int config_warnings(const Config *c, Buf *b) _must_check_;
+void config_log_warnings(const Config *c);
+/* A provider's key or header stands in the environment that the daemon was started with. */
+bool config_has_env_secret(const Config *c);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "common/log.h"
+#include "daemon/backend/secret.h"
 #include "daemon/ballast.h"
 #include "daemon/command-line.h"
 #include "daemon/daemon.h"
@@ -33,6 +34,9 @@ static int run(const ConfigOptions *options, Config *config, mode_t given_umask)
 	Daemon *d = NULL;
 	int r = daemon_claim_state(config, &state_dir, &lock_fd);
 
+	/* Programs run as our user, and could read it off the reaper. */
+	if (config_has_env_secret(config))
+		secret_hide_process();
 	if (r == 0)
 		r = fork_reaper(state_dir, config, given_umask, &reaper);
 	if (r < 0) {
@@ -55,6 +59,7 @@ static int act(const ConfigOptions *options, Config *config, mode_t given_umask)
 
 	if (options->action == CONFIG_RUN) {
 		log_set_level(config->log_level);
+		config_log_warnings(config);
 		return run(options, config, given_umask);
 	}
 	r = command_line_tell(options->action, config);

@@ -10,98 +10,15 @@
 #include "daemon/config-places.h"
 #include "daemon/config.h"
 #include "tests/lib/check-main.h"
+#include "tests/lib/config-fixture.h"
 
 #define MIB (1024ULL * 1024)
-
-static char dir[64];
-static Buf errors;
-
-static void setup(void)
-{
-	snprintf(dir, sizeof(dir), "/tmp/test-config-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-}
-
-static void teardown(void)
-{
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-	ck_assert_int_eq(system(command), 0);
-	buf_done(&errors);
-}
-
-static const char *path_of(const char *name)
-{
-	static char path[512];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return path;
-}
-
-static void write_file(const char *name, const char *text)
-{
-	FILE *f = fopen(path_of(name), "we");
-
-	ck_assert_ptr_nonnull(f);
-	ck_assert_uint_eq(fwrite(text, 1, strlen(text), f), strlen(text));
-	ck_assert_int_eq(fclose(f), 0);
-}
-
-static const char *error_text(void)
-{
-	ck_assert_int_eq(buf_terminate(&errors), 0);
-	return errors.data;
-}
-
-/* Loads by way of a command line that ends in NULL, without the name of the program. */
-static int load_with(Config **ret, const char *const *arguments)
-{
-	_cleanup_(config_options_done) ConfigOptions options = { 0 };
-	char *argv[16] = { (char[]){ "liongated" } };
-	int r, parsed, argc = 1;
-
-	buf_done(&errors);
-	while (arguments[argc - 1]) {
-		argv[argc] = (char *)(uintptr_t)arguments[argc - 1];
-		argc++;
-	}
-	parsed = config_options_parse(argc, argv, &options, &errors);
-	ck_assert(parsed == 0 || parsed == -EINVAL);
-	r = config_load(&options, ret, &errors);
-	if (r == 0 && parsed < 0) {
-		config_free(*ret);
-		*ret = NULL;
-	}
-	return r < 0 ? r : parsed;
-}
-
-/* Loads `text` as the only file. */
-static int load_text(const char *text, Config **ret)
-{
-	write_file("c.conf", text);
-	return load_with(ret, (const char *[]){ "--config", path_of("c.conf"), NULL });
-}
-
-static Config *must_load_text(const char *text)
-{
-	Config *c = NULL;
-
-	ck_assert_msg(load_text(text, &c) == 0, "%s", error_text());
-	return c;
-}
-
-static void assert_error(const char *needle)
-{
-	ck_assert_msg(
-		strstr(error_text(), needle) != NULL, "no \"%s\" in:\n%s", needle, error_text());
-}
 
 START_TEST(defaults)
 {
 	Config *c = NULL;
 
-	ck_assert_int_eq(load_with(&c, (const char *[]){ "--no-config", NULL }), 0);
+	ck_assert_int_eq(config_fixture_load_with(&c, (const char *[]){ "--no-config", NULL }), 0);
 	ck_assert_ptr_null(c->socket);
 	ck_assert_ptr_null(c->state_dir);
 	ck_assert_uint_eq(c->workers, 0);
@@ -162,11 +79,11 @@ START_TEST(size)
 
 	snprintf(text, sizeof(text), "[log]\nsegment_bytes = %s\n", sizes[_i].text);
 	if (sizes[_i].bytes == 0) {
-		ck_assert_int_eq(load_text(text, &c), -EINVAL);
-		assert_error("c.conf:2: segment_bytes: ");
+		ck_assert_int_eq(config_fixture_load(text, &c), -EINVAL);
+		config_fixture_assert_error("c.conf:2: segment_bytes: ");
 		return;
 	}
-	c = must_load_text(text);
+	c = config_fixture_must_load(text);
 	ck_assert_uint_eq(c->segment_bytes, sizes[_i].bytes);
 	config_free(c);
 }
@@ -200,11 +117,11 @@ START_TEST(time_of)
 
 	snprintf(text, sizeof(text), "[log]\nretain_age = %s\n", times[_i].text);
 	if (!times[_i].ok) {
-		ck_assert_int_eq(load_text(text, &c), -EINVAL);
-		assert_error("c.conf:2: retain_age: ");
+		ck_assert_int_eq(config_fixture_load(text, &c), -EINVAL);
+		config_fixture_assert_error("c.conf:2: retain_age: ");
 		return;
 	}
-	c = must_load_text(text);
+	c = config_fixture_must_load(text);
 	ck_assert_uint_eq(c->retain_age_us, times[_i].us);
 	config_free(c);
 }
@@ -221,7 +138,10 @@ static const struct {
 		":2: unknown key 'max_running' in [daemon]: it belongs in [limits]" },
 	{ "[limits]\nxyzzy = 5\n", ":2: unknown key 'xyzzy' in [limits]\n" },
 	{ "[limit]\nmax_running = 5\n", ":1: unknown section [limit]; did you mean [limits]?" },
-	{ "[xyzzy]\n", ":1: unknown section [xyzzy]: there are [daemon]" },
+	{ "[xyzzy]\n",
+		":1: unknown section [xyzzy]: there are [daemon], [limits], [log], [access], "
+		"[group NAME] and [provider NAME]\n" },
+	{ "[grup a]\n", ":1: unknown section [grup a]; did you mean [group NAME]?" },
 	{ "max_running = 5\n", ":1: 'max_running' stands before the first [section]" },
 	{ "[limits\n", ":1: a section is [NAME] on a line of its own" },
 	{ "[limits] max_running = 5\n", ":1: a section is [NAME]" },
@@ -252,7 +172,9 @@ static const struct {
 	{ "[group]\nmax_running = 1\n", ":1: the group needs a name" },
 	{ "[group a]\nmax_queued = 1\n",
 		":2: unknown key 'max_queued' in [group a]: it takes max_running" },
-	{ "[group a]\nmax_running = 1\n[group a]\nmax_running = 2\n",
+	{ "[group a]\nmax_runing = 1\n",
+		":2: unknown key 'max_runing' in [group a]; did you mean max_running?" },
+	{ "[group a]\nmax_running = 1\n[group  a]\nmax_running = 2\n",
 		":4: [group a] max_running is set twice" },
 	{ "[daemon]\nsocket_group =; daemon\n", "'; daemon' must not hold a ';'" },
 	{ "[group a ;b]\n", ":1: the group's name must be UTF-8" },
@@ -263,10 +185,10 @@ START_TEST(refused)
 {
 	Config *c = NULL;
 
-	ck_assert_int_eq(load_text(bad[_i].text, &c), -EINVAL);
+	ck_assert_int_eq(config_fixture_load(bad[_i].text, &c), -EINVAL);
 	ck_assert_ptr_null(c);
-	assert_error(bad[_i].error);
-	ck_assert_ptr_nonnull(strstr(error_text(), "/c.conf:"));
+	config_fixture_assert_error(bad[_i].error);
+	ck_assert_ptr_nonnull(strstr(config_fixture_errors(), "/c.conf:"));
 }
 END_TEST
 
@@ -274,27 +196,29 @@ START_TEST(all_errors_at_once)
 {
 	Config *c = NULL;
 
-	write_file("c.conf", "[daemon]\nworkers = many\nnonsense\n[log]\nsegment_bytes = 1\n"
-			     "[limits]\nmax_runing = 1\n");
-	ck_assert_int_eq(
-		load_with(&c, (const char *[]){ "--config", path_of("c.conf"), "--max-batch=x",
-				      "--nope=3", "--group..max_running=1",
-				      "--access.user.no-such-user=submit", NULL }),
+	config_fixture_write("c.conf",
+		"[daemon]\nworkers = many\nnonsense\n[log]\nsegment_bytes = 1\n"
+		"[limits]\nmax_runing = 1\n");
+	ck_assert_int_eq(config_fixture_load_with(
+				 &c, (const char *[]){ "--config", config_fixture_path("c.conf"),
+					     "--max-batch=x", "--nope=3", "--group..max_running=1",
+					     "--access.user.no-such-user=submit", NULL }),
 		-EINVAL);
-	assert_error("c.conf:2: workers:");
-	assert_error("c.conf:3: 'nonsense' is no KEY = VALUE");
-	assert_error("c.conf:5: segment_bytes:");
-	assert_error("c.conf:7: unknown key 'max_runing'");
-	assert_error("liongated: --max-batch: 'x' is not a whole number");
-	assert_error("liongated: --group..max_running: the group needs a name");
-	assert_error("liongated: unknown option --nope\n");
-	assert_error("liongated: --access.user.no-such-user: there is no user 'no-such-user'");
+	config_fixture_assert_error("c.conf:2: workers:");
+	config_fixture_assert_error("c.conf:3: 'nonsense' is no KEY = VALUE");
+	config_fixture_assert_error("c.conf:5: segment_bytes:");
+	config_fixture_assert_error("c.conf:7: unknown key 'max_runing'");
+	config_fixture_assert_error("liongated: --max-batch: 'x' is not a whole number");
+	config_fixture_assert_error("liongated: --group..max_running: the group needs a name");
+	config_fixture_assert_error("liongated: unknown option --nope\n");
+	config_fixture_assert_error(
+		"liongated: --access.user.no-such-user: there is no user 'no-such-user'");
 }
 END_TEST
 
 START_TEST(everything_set)
 {
-	Config *c = must_load_text(
+	Config *c = config_fixture_must_load(
 		"\xef\xbb\xbf; a comment\n# and another\n"
 		"[daemon]\r\n  socket = /run/x y.sock\t\r\nstate_dir: /var/lib/x ; a note\n"
 		"workers=3\nsocket_mode = 600\nsocket_group = adm\nlog_level=debug\n"
@@ -334,7 +258,7 @@ START_TEST(printed_reads_back)
 	_cleanup_buf_ Buf first = { 0 }, second = { 0 }, changed = { 0 }, fixed = { 0 };
 	Config *a, *b;
 
-	a = must_load_text(
+	a = config_fixture_must_load(
 		"[daemon]\nsocket = /run/a.sock\nkill_grace = 1500ms\nworkers = 7\n"
 		"[log]\nsync_interval = 1001us\nsegment_bytes = 100MB\nretain_age = 36h\n"
 		"[limits]\nmax_request_bytes = 4097\n"
@@ -342,7 +266,7 @@ START_TEST(printed_reads_back)
 		"[group a b.c]\nmax_running = 1\n[group \xc3\xa9]\nmax_running = 1000000\n");
 	ck_assert_int_eq(config_print(a, &first), 0);
 	ck_assert_int_eq(buf_terminate(&first), 0);
-	b = must_load_text(first.data);
+	b = config_fixture_must_load(first.data);
 	ck_assert_int_eq(config_diff(a, b, &changed, &fixed), 0);
 	ck_assert_uint_eq(changed.len + fixed.len, 0);
 	ck_assert_int_eq(config_print(b, &second), 0);
@@ -357,17 +281,19 @@ START_TEST(drop_ins_in_order)
 {
 	Config *c = NULL;
 
-	write_file("c.conf",
+	config_fixture_write("c.conf",
 		"[limits]\nmax_running = 1\nmax_queued = 1\nmax_clients = 1\nmax_batch = 1\n"
 		"[access]\nuser.7 = submit\n[group a]\nmax_running = 1\n");
-	ck_assert_int_eq(mkdir(path_of("c.conf.d"), 0700), 0);
-	write_file("c.conf.d/20.conf", "[limits]\nmax_queued = 3\nmax_clients = 3\n");
-	write_file("c.conf.d/10.conf", "[limits]\nmax_running = 2\nmax_queued = 2\n"
-				       "[access]\nuser.7 = admin\n[group a]\nmax_running = 9\n");
-	write_file("c.conf.d/30.conf~", "nonsense");
-	write_file("c.conf.d/.hidden.conf", "nonsense");
-	ck_assert_int_eq(load_with(&c, (const char *[]){ "--max-clients", "4", "--config",
-					       path_of("c.conf"), NULL }),
+	ck_assert_int_eq(mkdir(config_fixture_path("c.conf.d"), 0700), 0);
+	config_fixture_write("c.conf.d/20.conf", "[limits]\nmax_queued = 3\nmax_clients = 3\n");
+	config_fixture_write("c.conf.d/10.conf",
+		"[limits]\nmax_running = 2\nmax_queued = 2\n"
+		"[access]\nuser.7 = admin\n[group a]\nmax_running = 9\n");
+	config_fixture_write("c.conf.d/30.conf~", "nonsense");
+	config_fixture_write("c.conf.d/.hidden.conf", "nonsense");
+	ck_assert_int_eq(
+		config_fixture_load_with(&c, (const char *[]){ "--max-clients", "4", "--config",
+						     config_fixture_path("c.conf"), NULL }),
 		0);
 	ck_assert_uint_eq(c->max_running, 2);
 	ck_assert_uint_eq(c->max_queued, 3);
@@ -388,7 +314,7 @@ START_TEST(paths_in_force_are_printed)
 
 	ck_assert_int_eq(setenv("STATE_DIRECTORY", "/var/lib/of-systemd:/var/lib/other", 1), 0);
 	ck_assert_int_eq(setenv("XDG_RUNTIME_DIR", "/nonexistent/runtime", 1), 0);
-	ck_assert_int_eq(load_with(&a, (const char *[]){ "--no-config", NULL }), 0);
+	ck_assert_int_eq(config_fixture_load_with(&a, (const char *[]){ "--no-config", NULL }), 0);
 	ck_assert_int_eq(config_print(a, &printed), 0);
 	ck_assert_int_eq(buf_terminate(&printed), 0);
 	ck_assert_ptr_nonnull(strstr(printed.data, "\n#state_dir = /var/lib/of-systemd\n"));
@@ -396,7 +322,7 @@ START_TEST(paths_in_force_are_printed)
 		config_places_is_service(geteuid())
 			? "\n#socket = /run/liongate/control.sock\n"
 			: "\n#socket = /nonexistent/runtime/liongate/control.sock\n"));
-	b = must_load_text(printed.data);
+	b = config_fixture_must_load(printed.data);
 	ck_assert_ptr_null(b->socket);
 	ck_assert_ptr_null(b->state_dir);
 	config_free(a);
@@ -463,7 +389,7 @@ START_TEST(usual_place_of_a_user)
 		return;
 	/* The directory belongs to whoever ran setup(): only reading is needed, of a missing file. */
 	ck_assert_int_eq(setenv("XDG_CONFIG_HOME", "/nonexistent", 1), 0);
-	ck_assert_int_eq(load_with(&c, (const char *[]){ NULL }), 0);
+	ck_assert_int_eq(config_fixture_load_with(&c, (const char *[]){ NULL }), 0);
 	ck_assert_uint_eq(c->max_running, 1024);
 	config_free(c);
 }
@@ -474,8 +400,10 @@ START_TEST(missing_file)
 	Config *c = NULL;
 
 	ck_assert_int_eq(
-		load_with(&c, (const char *[]){ "--config", path_of("none.conf"), NULL }), -EINVAL);
-	assert_error("/none.conf: cannot be read: No such file or directory");
+		config_fixture_load_with(
+			&c, (const char *[]){ "--config", config_fixture_path("none.conf"), NULL }),
+		-EINVAL);
+	config_fixture_assert_error("/none.conf: cannot be read: No such file or directory");
 }
 END_TEST
 
@@ -488,9 +416,9 @@ START_TEST(long_line)
 	memset(text, 'x', 20000);
 	text[20000] = '\0';
 	memcpy(text, "[log]\nretain_age = ", 19);
-	ck_assert_int_eq(load_text(text, &c), -EINVAL);
-	assert_error("c.conf:2: the line is longer than");
-	ck_assert_ptr_null(strstr(error_text(), ":3:"));
+	ck_assert_int_eq(config_fixture_load(text, &c), -EINVAL);
+	config_fixture_assert_error("c.conf:2: the line is longer than");
+	ck_assert_ptr_null(strstr(config_fixture_errors(), ":3:"));
 }
 END_TEST
 
@@ -498,12 +426,12 @@ START_TEST(option_forms)
 {
 	Config *c = NULL;
 
-	ck_assert_int_eq(
-		load_with(&c, (const char *[]){ "--no-config", "--max-running=1", "--max_queued=2",
-				      "--max_clients", "3", "--limits.max-batch", "4",
-				      "--group.a.b-c.max-running=5", "--access.other=observe",
-				      "--access.user.0=submit", "--access.group.0", "admin",
-				      "--max-running=6", NULL }),
+	ck_assert_int_eq(config_fixture_load_with(&c,
+				 (const char *[]){ "--no-config", "--max-running=1",
+					 "--max_queued=2", "--max_clients", "3",
+					 "--limits.max-batch", "4", "--group.a.b-c.max-running=5",
+					 "--access.other=observe", "--access.user.0=submit",
+					 "--access.group.0", "admin", "--max-running=6", NULL }),
 		0);
 	ck_assert_uint_eq(c->max_running, 6);
 	ck_assert_uint_eq(c->max_queued, 2);
@@ -535,15 +463,18 @@ static const struct {
 	{ { "--socket", "" }, "option --socket needs a value\n" },
 	{ { "--config=/x", "--no-config" }, "exclude each other\n" },
 	{ { "--group.max_running=1" }, "unknown option --group.max_running" },
+	{ { "--group.a.max-runing=1" },
+		"unknown option --group.a.max-runing; did you mean --group.a.max-running?\n" },
 };
 
 START_TEST(refused_option)
 {
 	Config *c = NULL;
 
-	ck_assert_int_eq(load_with(&c, bad_options[_i].arguments), -EINVAL);
-	assert_error(bad_options[_i].error);
-	ck_assert_ptr_eq(strchr(error_text(), '\n'), strrchr(error_text(), '\n'));
+	ck_assert_int_eq(config_fixture_load_with(&c, bad_options[_i].arguments), -EINVAL);
+	config_fixture_assert_error(bad_options[_i].error);
+	ck_assert_ptr_eq(
+		strchr(config_fixture_errors(), '\n'), strrchr(config_fixture_errors(), '\n'));
 }
 END_TEST
 
@@ -563,6 +494,7 @@ static const struct {
 START_TEST(action)
 {
 	_cleanup_(config_options_done) ConfigOptions options = { 0 };
+	_cleanup_buf_ Buf errors = { 0 };
 	char option[32];
 	char *argv[] = { option, option, NULL };
 
@@ -577,7 +509,8 @@ START_TEST(help_names_every_key)
 	_cleanup_buf_ Buf help = { 0 };
 	static const char *const some[] = { "--check-config", "--max-running=VALUE",
 		"--state-dir=VALUE", "Default: 64MiB", "--access.other=VALUE", "--retain-age=VALUE",
-		"--no-config" };
+		"--no-config", "--group.NAME.max-running=VALUE",
+		"--provider.NAME.max-concurrent=VALUE", "--provider.NAME.header.NAME=VALUE" };
 
 	ck_assert_int_eq(config_print_help(&help), 0);
 	ck_assert_int_eq(buf_terminate(&help), 0);
@@ -591,9 +524,9 @@ START_TEST(diff)
 	_cleanup_buf_ Buf changed = { 0 }, fixed = { 0 };
 	Config *a, *b;
 
-	a = must_load_text("[group x]\nmax_running = 1\n[group y]\nmax_running = 1\n"
-			   "[access]\nuser.1 = submit\nuser.2 = submit\n");
-	b = must_load_text(
+	a = config_fixture_must_load("[group x]\nmax_running = 1\n[group y]\nmax_running = 1\n"
+				     "[access]\nuser.1 = submit\nuser.2 = submit\n");
+	b = config_fixture_must_load(
 		"[daemon]\nworkers = 2\nsocket = /s\nlog_level = debug\n[limits]\nmax_running = 5\n"
 		"[group y]\nmax_running = 2\n[group z]\nmax_running = 1\n"
 		"[access]\nuser.2 = submit\nuser.1 = admin\n");
@@ -608,11 +541,33 @@ START_TEST(diff)
 }
 END_TEST
 
+/* A section without its key says nothing: the group has no limit of its own, and is none that differs. */
+START_TEST(an_empty_group)
+{
+	_cleanup_buf_ Buf changed = { 0 }, fixed = { 0 }, printed = { 0 };
+	Config *a = config_fixture_must_load("[group x]\n"), *b = config_fixture_must_load(""),
+	       *again;
+
+	ck_assert_uint_eq(a->n_groups, 1);
+	ck_assert_uint_eq(a->groups[0].max_running, UINT32_MAX);
+	ck_assert_int_eq(config_diff(a, b, &changed, &fixed), 0);
+	ck_assert_uint_eq(changed.len + fixed.len, 0);
+	ck_assert_int_eq(config_print(a, &printed), 0);
+	ck_assert_int_eq(buf_terminate(&printed), 0);
+	ck_assert_ptr_nonnull(strstr(printed.data, "\n#max_running =\n"));
+	again = config_fixture_must_load(printed.data);
+	ck_assert_uint_eq(again->groups[0].max_running, UINT32_MAX);
+	config_free(a);
+	config_free(b);
+	config_free(again);
+}
+END_TEST
+
 START_TEST(diff_ignores_order)
 {
 	_cleanup_buf_ Buf changed = { 0 }, fixed = { 0 };
-	Config *a = must_load_text("[access]\nuser.1 = submit\nuser.2 = admin\n");
-	Config *b = must_load_text("[access]\nuser.2 = admin\nuser.1 = submit\n");
+	Config *a = config_fixture_must_load("[access]\nuser.1 = submit\nuser.2 = admin\n");
+	Config *b = config_fixture_must_load("[access]\nuser.2 = admin\nuser.1 = submit\n");
 
 	ck_assert_int_eq(config_diff(a, b, &changed, &fixed), 0);
 	ck_assert_uint_eq(changed.len + fixed.len, 0);
@@ -626,7 +581,7 @@ Suite *test_suite(void)
 	Suite *suite = suite_create("config");
 	TCase *files = tcase_create("files"), *options = tcase_create("options");
 
-	tcase_add_checked_fixture(files, setup, teardown);
+	tcase_add_checked_fixture(files, config_fixture_setup, config_fixture_teardown);
 	tcase_add_test(files, defaults);
 	tcase_add_loop_test(files, size, 0, ARRAY_SIZE(sizes));
 	tcase_add_loop_test(files, time_of, 0, ARRAY_SIZE(times));
@@ -639,6 +594,7 @@ Suite *test_suite(void)
 	tcase_add_test(files, long_line);
 	tcase_add_test(files, paths_in_force_are_printed);
 	tcase_add_test(files, diff);
+	tcase_add_test(files, an_empty_group);
 	tcase_add_test(files, diff_ignores_order);
 	tcase_add_loop_test(options, usual_places, 0, ARRAY_SIZE(users));
 	tcase_add_test(options, usual_place_of_a_user);
