@@ -1,0 +1,45 @@
+/* The settings of a provider as a run works with them: made out of [provider NAME], with the key read.
+ *
+ * Immutable and counted: a reload makes new ones, and whoever runs keeps those that it began with. Owns all that is
+ * in it; the key and the headers are wiped when the last reference goes.
+ *
+ * Thread: any. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+#include "daemon/backend/provider-config.h"
+
+typedef struct ProviderSettings {
+	char *name;
+	char *kind;        /* "openai" or "anthropic" */
+	char *base_url;    /* without a slash at its end */
+	char *unix_socket; /* these four: NULL where there is none */
+	char *ca_file;
+	char *proxy;
+	char *model;
+	char **headers; /* "Name: value", NULL-terminated; may be secrets: never shown */
+	size_t n_headers;
+	char *key; /* the secret itself: never shown; NULL: none */
+	/* 0: no limit */
+	uint32_t max_concurrent;
+	uint32_t requests_per_minute, tokens_per_minute;
+	uint32_t connect_ms, first_chunk_ms, idle_ms, total_ms;
+	uint32_t max_attempts; /* 1: no retry */
+	uint32_t retry_base_ms, retry_max_ms;
+	atomic_uint refs;
+} ProviderSettings;
+
+/* Reads what stands elsewhere, from files, too. -errno, with a sentence in `why`, NUL-terminated, that names the provider
+ * and the source, never what was found there; `why` stays empty when there is no memory for it. A process that holds
+ * a secret is hidden from then on: see secret_hide_process(). */
+int provider_settings_new(
+	const ConfigProvider *config, ProviderSettings **ret, Buf *why) _must_check_;
+ProviderSettings *provider_settings_ref(ProviderSettings *p);
+/* Bears NULL. */
+void provider_settings_unref(ProviderSettings *p);
+
+DEFINE_CLEANUP(ProviderSettings *, provider_settings_unref)
