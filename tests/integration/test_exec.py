@@ -47,6 +47,49 @@ class ExecCase(DaemonCase):
             check_lives(self.daemon.events())
 
 
+class UsersDaemon(Daemon):
+    """Not root's, whoever starts it."""
+
+    UID = 4242
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if os.geteuid() == 0:
+            os.chown(self.dir, self.UID, self.UID)
+
+    def command(self, *args):
+        ids = (f"--reuid={self.UID}", f"--regid={self.UID}", "--clear-groups")
+        return [*(("setpriv", *ids) if os.geteuid() == 0 else ()), *super().command(*args)]
+
+
+class SecretInTheEnvironment(ExecCase):
+    """A program runs as the daemon's user, whose processes it may look into, unless they hide."""
+
+    # Of the reaper, which is the program's parent, and of the daemon, which is the reaper's.
+    LOOK = """
+        daemon=$(sed -n 's/^PPid:[[:space:]]*//p' /proc/$PPID/status)
+        for pid in $PPID $daemon; do
+            tr '\\0' '\\n' 2>/dev/null </proc/$pid/environ | grep -c ^LIONGATE_TEST_KEY=
+        done
+    """
+
+    def setUp(self):
+        self.daemon = UsersDaemon(*self.args, env={"LIONGATE_TEST_KEY": "not for programs"})
+        self.addCleanup(self.daemon.close)
+
+    def look(self, *args):
+        self.daemon.start(*args)
+        self.client = self.connect()
+        return self.run_sh(self.LOOK).split()
+
+    def test_can_be_seen_where_no_provider_has_it(self):
+        self.assertEqual(self.look(), [b"1", b"1"])
+
+    def test_is_hidden(self):
+        provider = ("--provider.x.kind=openai", "--provider.x.key=env:LIONGATE_TEST_KEY")
+        self.assertEqual(self.look(*provider), [b"0", b"0"])
+
+
 class Environment(ExecCase):
     env = {"LIONGATE_TEST_SECRET": "not for programs"}
 
@@ -99,12 +142,13 @@ class Environment(ExecCase):
             self.assertNotIn("CREDENTIALS_DIRECTORY", environment)
 
     def test_env_from_of_another_kind(self):
-        reply = self.client.reply(
-            self.client.request(
-                "agent.spawn", prompt="", backend="exec", options={"argv": ["x"], "env_from": {"T": "http://x"}}
+        """The daemon's environment is nothing that a spawn may take from."""
+        for source in ("http://x", "env:LIONGATE_TEST_SECRET"):
+            options = {"argv": ["x"], "env_from": {"T": source}}
+            reply = self.client.reply(
+                self.client.request("agent.spawn", prompt="", backend="exec", options=options)
             )
-        )
-        self.assertEqual(reply["error"]["data"]["reason"], "invalid_params")
+            self.assertEqual(reply["error"]["data"]["reason"], "invalid_params")
 
     def test_found_on_the_daemons_path(self):
         with tempfile.TemporaryDirectory() as directory:
