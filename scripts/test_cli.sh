@@ -230,6 +230,10 @@ test_liongated() {
     run_daemon 'empty values' 2 --no-config --socket= --state-dir=
     err_has '^liongated: option --socket needs a value$'
     err_has '^liongated: option --state-dir needs a value$'
+    printf '[provider x]\nkind = openai\nkey = env:KEY\nbase_url = http://llm.example/\n' >"$dir/bare.conf"
+    run_daemon 'a key without encryption' 0 --config "$dir/bare.conf" --check-config
+    err_has '^\[provider x\] sends its key without encryption'
+    out_has '^the configuration is good$'
     run_daemon 'the configuration in force' 0 --no-config --print-config
     out_has '^#socket = /.*/control.sock$'
     out_has '^#state_dir = /'
