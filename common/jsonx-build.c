@@ -3,8 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* What a character takes as UTF-8, at the most. */
-#define CHAR_BYTES 4
+#include "common/jsonx-string.h"
 
 typedef struct Build {
 	const char *p, *end;
@@ -30,91 +29,6 @@ static bool take(Build *b, char c)
 
 /* ---- Strings ---- */
 
-static unsigned hex4(const char *p)
-{
-	unsigned value = 0;
-
-	for (int i = 0; i < 4; i++) {
-		unsigned c = (unsigned char)p[i];
-
-		value = value << 4 |
-			(c <= '9' ? c - (unsigned)'0' : (c | 0x20) - (unsigned)'a' + 10);
-	}
-	return value;
-}
-
-static char *put_utf8(char *out, unsigned code)
-{
-	if (code < 0x80) {
-		*out++ = (char)code;
-		return out;
-	}
-	if (code < 0x800) {
-		*out++ = (char)(0xc0 | code >> 6);
-	} else {
-		if (code < 0x10000) {
-			*out++ = (char)(0xe0 | code >> 12);
-		} else {
-			*out++ = (char)(0xf0 | code >> 18);
-			*out++ = (char)(0x80 | (code >> 12 & 0x3f));
-		}
-		*out++ = (char)(0x80 | (code >> 6 & 0x3f));
-	}
-	*out++ = (char)(0x80 | (code & 0x3f));
-	return out;
-}
-
-/* At the 'u'; behind its digits, and those of the second half of a pair, afterwards. */
-static char *put_unicode(Build *b, char *out)
-{
-	unsigned code = hex4(b->p + 1);
-
-	b->p += 5;
-	if (code >= 0xd800 && code <= 0xdbff) {
-		code = 0x10000 + ((code - 0xd800) << 10) + (hex4(b->p + 2) - 0xdc00);
-		b->p += 6;
-	}
-	return put_utf8(out, code);
-}
-
-/* Behind the backslash. */
-static char *put_escape(Build *b, char *out)
-{
-	static const char names[] = "bfnrt", meant[] = "\b\f\n\r\t";
-	const char *name = strchr(names, *b->p);
-
-	if (*b->p == 'u')
-		return put_unicode(b, out);
-	*out++ = name ? meant[name - names] : *b->p;
-	b->p++;
-	return out;
-}
-
-/* Behind the opening quote of a string with a backslash in it; behind the closing one afterwards. Into the scratch. */
-static int read_escaped(Build *b)
-{
-	Buf *s = &b->scratch;
-	bool more = true;
-
-	s->len = 0;
-	while (more) {
-		const char *begin = b->p;
-		int r;
-
-		while (*b->p != '"' && *b->p != '\\')
-			b->p++;
-		r = buf_append(s, begin, (size_t)(b->p - begin));
-		if (r == 0)
-			r = buf_reserve(s, CHAR_BYTES);
-		if (r < 0)
-			return r;
-		more = *b->p++ == '\\';
-		if (more)
-			s->len = (size_t)(put_escape(b, s->data + s->len) - s->data);
-	}
-	return 0;
-}
-
 /* At the opening quote; behind the closing one afterwards. What is lent is the text's own, or the scratch's. */
 static int read_string(Build *b, const char **ret, size_t *ret_len)
 {
@@ -128,7 +42,8 @@ static int read_string(Build *b, const char **ret, size_t *ret_len)
 		*ret_len = (size_t)(quote - begin);
 		return 0;
 	}
-	r = read_escaped(b);
+	b->scratch.len = 0;
+	r = jsonx_unescape(&b->p, &b->scratch);
 	if (r < 0)
 		return r;
 	*ret = b->scratch.data;

@@ -90,6 +90,132 @@ START_TEST(find_value)
 }
 END_TEST
 
+/* What is picked of the keys a, b, c: their texts, of which "-" is none. */
+static const struct {
+	const char *text, *picked;
+	int error;
+} picks[] = {
+	{ "{}", "-,-,-", 0 },
+	{ "{\"a\":1}", "1,-,-", 0 },
+	{ " { \"c\" : [ 1 ] , \"a\" : {\"b\":2} } ", "{\"b\":2},-,[ 1 ]", 0 },
+	{ "{\"b\":\"x\\\"\",\"d\":[{\"a\":1}],\"a\":-0.5}", "-0.5,\"x\\\"\",-", 0 },
+	{ "{\"a\":null,\"b\":1,\"b\":2,\"c\":3,\"c\":null}", "-,2,-", 0 },
+	{ "{\"aa\":1,\"\":2,\"\\u0061\":3,\"b\":false}", "-,false,-", 0 },
+	{ "[]", "", -EBADMSG },
+	{ "[{\"a\":1}]", "", -EBADMSG },
+	{ "\"a\"", "", -EBADMSG },
+	{ "null", "", -EBADMSG },
+	{ "", "", -EBADMSG },
+	{ "{\"a\":1", "", -EBADMSG },
+	{ "{\"a\":1,}", "", -EBADMSG },
+};
+
+START_TEST(pick)
+{
+	static const char *const keys[] = { "a", "b", "c" };
+	size_t len = strlen(picks[_i].text);
+	_cleanup_free_ char *text = malloc(len > 0 ? len : 1);
+	_cleanup_buf_ Buf b = { 0 };
+	JsonxText found[3];
+	int r;
+
+	memcpy(text, picks[_i].text, len);
+	r = jsonx_pick((JsonxText){ text, len }, keys, found, 3);
+	ck_assert_msg(r == picks[_i].error, "%s: %d", picks[_i].text, r);
+	if (r < 0)
+		return;
+	for (size_t i = 0; i < 3; i++)
+		ck_assert_int_eq(buf_printf(&b, "%s%.*s", i > 0 ? "," : "",
+					 found[i].text ? (int)found[i].len : 1,
+					 found[i].text ? found[i].text : "-"),
+			0);
+	ck_assert_uint_eq(b.len, strlen(picks[_i].picked));
+	ck_assert_mem_eq(b.data, picks[_i].picked, b.len);
+}
+END_TEST
+
+START_TEST(pick_of_nothing)
+{
+	static const char *const keys[] = { "a" };
+	JsonxText found;
+
+	ck_assert_int_eq(jsonx_pick((JsonxText){ 0 }, keys, &found, 1), -EBADMSG);
+}
+END_TEST
+
+START_TEST(walk)
+{
+	static const char text[] = " [ 1 , \"a,]\",[2,3],{} ] ";
+	static const char *const items[] = { "1", "\"a,]\"", "[2,3]", "{}" };
+	JsonxWalk w;
+
+	ck_assert_int_eq(jsonx_walk(&w, text, strlen(text)), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(items); i++) {
+		ck_assert_int_eq(jsonx_walk_next(&w), 1);
+		ck_assert(jsonx_text_is(w.value, items[i]));
+		ck_assert_ptr_null(w.name.text);
+	}
+	ck_assert_int_eq(jsonx_walk_next(&w), 0);
+	ck_assert_int_eq(jsonx_walk_next(&w), 0);
+	ck_assert_int_eq(jsonx_walk(&w, "[]", 2), 0);
+	ck_assert_int_eq(jsonx_walk_next(&w), 0);
+	ck_assert_int_eq(jsonx_walk(&w, "[1,]", 4), 0);
+	ck_assert_int_eq(jsonx_walk_next(&w), 1);
+	ck_assert_int_eq(jsonx_walk_next(&w), -EBADMSG);
+	ck_assert_int_eq(jsonx_walk(&w, "1", 1), -EBADMSG);
+}
+END_TEST
+
+START_TEST(text_string)
+{
+	static const struct {
+		const char *text, *contents; /* NULL: it is none */
+	} strings[] = {
+		{ "\"\"", "" },
+		{ "\"plain \xc3\xbc\"", "plain \xc3\xbc" },
+		{ "\"\\n\"", "\n" },
+		{ "\"a\\\"\\\\b\\/\\b\\f\\r\\t\"", "a\"\\b/\b\f\r\t" },
+		{ "\"\\u0041\\u00fc\\u20AC\\ud83d\\ude00.\"",
+			"A\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80." },
+		{ "12", NULL },
+		{ "{\"a\":\"b\"}", NULL },
+	};
+	_cleanup_buf_ Buf scratch = { 0 };
+	const char *contents;
+	size_t len;
+
+	for (size_t i = 0; i < ARRAY_SIZE(strings); i++) {
+		JsonxText value = { strings[i].text, strlen(strings[i].text) };
+		int r = jsonx_text_string(value, &scratch, &contents, &len);
+
+		ck_assert_int_eq(r, strings[i].contents ? 0 : -EINVAL);
+		if (r < 0)
+			continue;
+		ck_assert_uint_eq(len, strlen(strings[i].contents));
+		ck_assert_mem_eq(contents, strings[i].contents, len);
+		ck_assert(strchr(value.text, '\\') || contents == value.text + 1);
+	}
+	ck_assert_int_eq(jsonx_text_string((JsonxText){ 0 }, &scratch, &contents, &len), -EINVAL);
+}
+END_TEST
+
+START_TEST(text_uint)
+{
+	static const char *const wrong[] = { "", "-1", "1.0", "1e3", "\"1\"",
+		"18446744073709551616", "99999999999999999999" };
+	uint64_t n = 7;
+
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+		ck_assert(!jsonx_text_uint((JsonxText){ wrong[i], strlen(wrong[i]) }, &n));
+	ck_assert(!jsonx_text_uint((JsonxText){ 0 }, &n));
+	ck_assert_uint_eq(n, 7);
+	ck_assert(jsonx_text_uint((JsonxText){ "0", 1 }, &n));
+	ck_assert_uint_eq(n, 0);
+	ck_assert(jsonx_text_uint((JsonxText){ "18446744073709551615", 20 }, &n));
+	ck_assert_uint_eq(n, UINT64_MAX);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("jsonx-find");
@@ -97,6 +223,11 @@ Suite *test_suite(void)
 
 	tcase_add_loop_test(t, find, 0, ARRAY_SIZE(cases));
 	tcase_add_test(t, find_value);
+	tcase_add_loop_test(t, pick, 0, ARRAY_SIZE(picks));
+	tcase_add_test(t, pick_of_nothing);
+	tcase_add_test(t, walk);
+	tcase_add_test(t, text_string);
+	tcase_add_test(t, text_uint);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -1,0 +1,9 @@
+/* The contents of a string of a text that jsonx_scan() has found good. Private to jsonx.
+ *
+ * Thread: any. */
+#pragma once
+
+#include "common/buf.h"
+
+/* Appends them to `b`. *p is behind the opening quote; behind the closing one afterwards. -ENOMEM, -EOVERFLOW. */
+int jsonx_unescape(const char **p, Buf *b) _must_check_;
