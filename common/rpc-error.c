@@ -87,6 +87,16 @@ int rpc_error_set(RpcError *e, RpcReason reason, const char *format, ...)
 	return -EINVAL;
 }
 
+int rpc_error_refuse(RpcError *e, const char *param, const char *what)
+{
+	/* So that what is wrong is said, however long its name is. */
+	int r = rpc_error_set(e, RPC_INVALID_PARAMS, "%.*s %s",
+		(int)utf8_cut(param, strlen(param), 120), param, what);
+
+	rpc_error_add_string(e, "param", param);
+	return r;
+}
+
 static void add_key(JsonWriter *w, RpcError *e, const char *key)
 {
 	jw_init(w, &e->data);

@@ -51,6 +51,8 @@ bool rpc_reason_retryable(RpcReason reason);
 /* Sets reason and message (cut to what fits, never inside a character) and empties data. Always
  * returns -EINVAL, so that `return rpc_error_set(…)` reads well; `e` may be NULL. */
 int rpc_error_set(RpcError *e, RpcReason reason, const char *format, ...) _printf_(3, 4);
+/* `invalid_params`, with data.param: "PARAM WHAT". -EINVAL; `e` may be NULL. */
+int rpc_error_refuse(RpcError *e, const char *param, const char *what);
 /* Adds a member to data. Best effort: without memory the member is missing. */
 void rpc_error_add_string(RpcError *e, const char *key, const char *value);
 void rpc_error_add_uint(RpcError *e, const char *key, unsigned long long value);

@@ -6,15 +6,7 @@
 #include "common/jsonx.h"
 #include "common/utf8.h"
 #include "daemon/backend/secret.h"
-
-static int refuse(RpcError *reterr, const char *param, const char *what)
-{
-	int r = rpc_error_set(reterr, RPC_INVALID_PARAMS, "%.*s %s",
-		(int)utf8_cut(param, strlen(param), 120), param, what);
-	if (reterr)
-		rpc_error_add_string(reterr, "param", param);
-	return r;
-}
+#include "daemon/backend/exec-env.h"
 
 static int refuse_name(RpcError *reterr, const char *map, const char *name, const char *what)
 {
@@ -22,7 +14,7 @@ static int refuse_name(RpcError *reterr, const char *map, const char *name, cons
 	int r = buf_printf(&param, "options.%s.%s", map, name);
 	if (r >= 0)
 		r = buf_terminate(&param);
-	return r < 0 ? r : refuse(reterr, param.data, what);
+	return r < 0 ? r : rpc_error_refuse(reterr, param.data, what);
 }
 
 static int check_map(json_object *options, const char *map, bool sources, RpcError *reterr)
@@ -51,15 +43,15 @@ int exec_options_check(json_object *options, RpcError *reterr)
 	json_object *argv = jsonx_get(options, "argv", json_type_array);
 	json_object *program = argv ? json_object_array_get_idx(argv, 0) : NULL;
 	if (!program || json_object_get_string_len(program) == 0)
-		return refuse(reterr, "options.argv[0]", "must not be empty");
+		return rpc_error_refuse(reterr, "options.argv[0]", "must not be empty");
 
 	const char *cwd = jsonx_get_string(options, "cwd", NULL);
 	if (cwd && cwd[0] != '/')
-		return refuse(reterr, "options.cwd", "must be an absolute path");
+		return rpc_error_refuse(reterr, "options.cwd", "must be an absolute path");
 
 	json_object *limits = jsonx_get(options, "limits", json_type_object);
 	if (limits && json_object_object_get_ex(limits, "processes", NULL))
-		return refuse(reterr, "options.limits.processes",
+		return rpc_error_refuse(reterr, "options.limits.processes",
 			"needs cgroups of the daemon's own, which it does not have");
 
 	int r = check_map(options, "env", false, reterr);

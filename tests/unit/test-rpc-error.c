@@ -112,6 +112,24 @@ START_TEST(test_cut)
 }
 END_TEST
 
+START_TEST(test_refuse)
+{
+	_cleanup_rpc_error_ RpcError e = { 0 };
+	char name[400];
+
+	ck_assert_int_eq(rpc_error_refuse(&e, "options.cwd", "must be a path"), -EINVAL);
+	assert_text(&e, "{\"code\":-32602,\"message\":\"options.cwd must be a path\",\"data\":"
+			"{\"reason\":\"invalid_params\",\"retryable\":false,\"param\":"
+			"\"options.cwd\"}}");
+	ck_assert_int_eq(rpc_error_refuse(NULL, "options.cwd", "must be a path"), -EINVAL);
+	/* However long its name is, what is wrong is said. */
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	ck_assert_int_eq(rpc_error_refuse(&e, name, "is wrong"), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(e.message, "x is wrong"));
+}
+END_TEST
+
 /* Without memory a member is missing, and the rest is whole. */
 START_TEST(test_out_of_memory)
 {
@@ -145,6 +163,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_write);
 	tcase_add_test(tc, test_null);
 	tcase_add_test(tc, test_cut);
+	tcase_add_test(tc, test_refuse);
 	tcase_add_test(tc, test_out_of_memory);
 	suite_add_tcase(s, tc);
 	return s;
