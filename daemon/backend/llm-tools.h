@@ -1,0 +1,44 @@
+/* The calls of tools in a model's answer, which come in pieces: kept until each is whole.
+ *
+ * Bounded: LLM_MAX_TOOL_CALLS at a time, and LLM_MAX_TOOL_BYTES for all that is kept of them.
+ *
+ * Owns what it keeps. Embedded in a decoder.
+ *
+ * Thread: worker (any, one at a time). */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+
+#define LLM_MAX_TOOL_CALLS 128U
+#define LLM_MAX_TOOL_BYTES (1024U * 1024)
+
+typedef struct LlmToolCall {
+	uint64_t index; /* the server's: to tell to which call a piece belongs */
+	Buf id, name, arguments;
+	bool preset; /* the arguments came with the beginning: a piece that comes after all is what counts */
+} LlmToolCall;
+
+typedef struct LlmTools {
+	LlmToolCall *calls; /* in the order in which they began */
+	size_t n, cap;
+	size_t bytes;
+} LlmTools;
+
+void llm_tools_done(LlmTools *t);
+
+/* The last that has begun with that index; NULL: none. Lends, until the next one begins. */
+LlmToolCall *llm_tools_find(const LlmTools *t, uint64_t index);
+/* Begins one. -EMSGSIZE, -ENOMEM. */
+int llm_tools_begin(LlmTools *t, uint64_t index, LlmToolCall **ret) _must_check_;
+/* To its id, name or arguments. -EMSGSIZE, -ENOMEM. */
+int llm_tools_append(LlmTools *t, Buf *to, const char *text, size_t len) _must_check_;
+/* Empties one of them. */
+void llm_tools_clear(LlmTools *t, Buf *part);
+/* Appends the call as JSON text, as llm-dialect.h says. -ENOMEM. */
+int llm_tools_write(const LlmToolCall *call, Buf *b) _must_check_;
+/* Forgets it. */
+void llm_tools_end(LlmTools *t, LlmToolCall *call);
