@@ -1,0 +1,646 @@
+#include "daemon/backend/http.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "daemon/backend/curl.h"
+#include "daemon/backend/http-failure.h"
+#include "daemon/backend/http-multi.h"
+#include "daemon/backend/http-response.h"
+#include "daemon/loop/worker.h"
+
+/* Handles that are kept for the next call: each has 6 KiB, and takes as long to make as to use. */
+#define MAX_SPARES 16U
+
+/* After so long without a call everything is given back: libcurl would not use a connection that has waited for longer. */
+#define QUIET_MS 120000U
+
+/* What libcurl reads at once. At the rate of a model's words more is only more memory. */
+#define BUFFER_BYTES 2048L
+
+typedef enum HttpPhase {
+	PHASE_CONNECT,
+	PHASE_FIRST_CHUNK,
+	PHASE_IDLE,
+} HttpPhase;
+
+/* Calls with one file of CA certificates. */
+typedef struct HttpGroup {
+	ListNode node; /* of HttpClient.groups */
+	HttpClient *client;
+	char *ca_file; /* NULL: the system's */
+	HttpMulti *multi;
+	unsigned n_calls;
+	Timer quiet;
+} HttpGroup;
+
+struct HttpClient {
+	Worker *worker;
+	CURLSH *share; /* the TLS sessions */
+	ListNode groups, calls;
+	CURL *spares[MAX_SPARES];
+	unsigned n_spares;
+};
+
+struct HttpCall {
+	ListNode node;      /* of HttpClient.calls */
+	HttpClient *client; /* NULL: gone */
+	HttpGroup *group;
+	CURL *easy;
+	struct curl_slist *headers;
+	char *body;
+	size_t body_len;
+	HttpResponse response;
+	HttpCallbacks callbacks;
+	HttpTimeouts timeouts;
+	HttpPhase phase;
+	Timer timer;
+	uint64_t
+		since_us; /* the time-out of this phase runs since then; while paused, how long it had run */
+	Deferred later;
+	bool added; /* libcurl has it */
+	bool headers_end;
+	bool paused;
+	bool resumed; /* `later` is to tell libcurl */
+	bool starved; /* no memory: `later` is to end it */
+	bool silent;  /* nothing is called any more */
+	bool ended;   /* only the response is left */
+	bool freed;   /* `later` is to free it */
+	char detail[CURL_ERROR_SIZE];
+};
+
+int http_load(Buf *why)
+{
+	return curlapi_load(why);
+}
+
+bool http_is_loaded(void)
+{
+	return curlapi() != NULL;
+}
+
+/* ---- Groups ---- */
+
+static void on_end(CURL *easy, CURLcode result);
+static void on_stuck(CURL *easy);
+
+static void group_free(HttpGroup *g)
+{
+	list_remove(&g->node);
+	timer_unset(worker_timers(g->client->worker), &g->quiet);
+	http_multi_free(g->multi);
+	free(g->ca_file);
+	free(g);
+}
+
+static void on_quiet(Timer *t)
+{
+	group_free(container_of(t, HttpGroup, quiet));
+}
+
+static bool same_file(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* -ENOMEM. */
+static int group_of(HttpClient *c, const char *ca_file, HttpGroup **ret)
+{
+	const HttpMultiHooks hooks = { .on_end = on_end, .on_stuck = on_stuck };
+	HttpGroup *g;
+
+	list_foreach (node, &c->groups) {
+		g = container_of(node, HttpGroup, node);
+		if (same_file(g->ca_file, ca_file)) {
+			*ret = g;
+			return 0;
+		}
+	}
+	g = calloc(1, sizeof(*g));
+	if (!g)
+		return -ENOMEM;
+	list_init(&g->node);
+	timer_init(&g->quiet, on_quiet);
+	g->client = c;
+	if (ca_file)
+		g->ca_file = strdup(ca_file);
+	if ((ca_file && !g->ca_file) || http_multi_new(c->worker, &hooks, &g->multi) < 0) {
+		group_free(g);
+		return -ENOMEM;
+	}
+	list_append(&c->groups, &g->node);
+	*ret = g;
+	return 0;
+}
+
+static void group_enter(HttpGroup *g)
+{
+	timer_unset(worker_timers(g->client->worker), &g->quiet);
+	g->n_calls++;
+}
+
+static void group_leave(HttpGroup *g)
+{
+	Worker *w = g->client->worker;
+	uint64_t due_us = worker_now_us(w) + QUIET_MS * USEC_PER_MSEC;
+
+	if (--g->n_calls > 0)
+		return;
+	if (timer_set(worker_timers(w), &g->quiet, due_us, QUIET_MS) < 0)
+		log_debug("idle connections to providers are kept: out of memory");
+}
+
+/* ---- The client ---- */
+
+int http_client_new(Worker *w, HttpClient **ret)
+{
+	const CurlApi *curl = curlapi();
+	HttpClient *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->worker = w;
+	list_init(&c->groups);
+	list_init(&c->calls);
+	c->share = curl->share_init();
+	if (!c->share) {
+		free(c);
+		return -ENOMEM;
+	}
+	/* One thread: no locks. */
+	(void)curl->share_setopt(c->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+	*ret = c;
+	return 0;
+}
+
+static void end_call(HttpCall *call);
+
+void http_client_free(HttpClient *c)
+{
+	if (!c)
+		return;
+	list_foreach_safe (node, &c->calls) {
+		HttpCall *call = container_of(node, HttpCall, node);
+
+		end_call(call);
+		call->silent = true;
+		list_remove(&call->node);
+		list_remove(&call->later.node);
+		call->client = NULL;
+		if (call->freed)
+			free(call);
+	}
+	list_foreach_safe (node, &c->groups)
+		group_free(container_of(node, HttpGroup, node));
+	while (c->n_spares > 0)
+		curlapi()->easy_cleanup(c->spares[--c->n_spares]);
+	(void)curlapi()->share_cleanup(c->share);
+	free(c);
+}
+
+static CURL *take_easy(HttpClient *c)
+{
+	return c->n_spares > 0 ? c->spares[--c->n_spares] : curlapi()->easy_init();
+}
+
+static void give_easy(HttpClient *c, CURL *easy)
+{
+	if (!easy)
+		return;
+	if (c->n_spares == MAX_SPARES) {
+		curlapi()->easy_cleanup(easy);
+		return;
+	}
+	curlapi()->easy_reset(easy);
+	c->spares[c->n_spares++] = easy;
+}
+
+/* ---- The end of a call ---- */
+
+/* Takes it out of libcurl, which closes what is not complete; what remains is what was said in the response. */
+static void end_call(HttpCall *call)
+{
+	HttpClient *c = call->client;
+
+	if (call->ended)
+		return;
+	call->ended = true;
+	if (call->added)
+		http_multi_remove(call->group->multi, call->easy);
+	call->added = false;
+	timer_unset(worker_timers(c->worker), &call->timer);
+	if (!call->freed)
+		list_remove(&call->later.node);
+	give_easy(c, TAKE_PTR(call->easy));
+	curlapi()->slist_free_all(TAKE_PTR(call->headers));
+	free(TAKE_PTR(call->body));
+	if (call->group)
+		group_leave(call->group);
+}
+
+static void finish(HttpCall *call, HttpFailure failure, const char *why)
+{
+	end_call(call);
+	if (call->silent)
+		return;
+	call->silent = true;
+	call->callbacks.on_done(failure, why, call->callbacks.userdata);
+}
+
+static HttpCall *call_of(CURL *easy)
+{
+	char *call = NULL;
+
+	(void)curlapi()->easy_getinfo(easy, CURLINFO_PRIVATE, &call);
+	return (HttpCall *)(void *)call;
+}
+
+static void on_end(CURL *easy, CURLcode result)
+{
+	HttpCall *call = call_of(easy);
+	char why[CURL_ERROR_SIZE + 128];
+	HttpFailure failure;
+	long os_error = 0;
+
+	call->added = false;
+	(void)curlapi()->easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_error);
+	failure = http_failure_of(result, call->detail, (int)os_error, why, sizeof(why));
+	/* To libcurl a header that breaks off is a response without a body. */
+	if (failure == HTTP_OK && !call->headers_end)
+		finish(call, HTTP_RESET, "the response's header was cut off");
+	else
+		finish(call, failure, why);
+}
+
+void http_cancel(HttpCall *call)
+{
+	if (!call)
+		return;
+	call->silent = true;
+	if (call->added && http_multi_is_busy(call->group->multi)) {
+		call->freed = true;
+		worker_defer(call->client->worker, &call->later);
+		return;
+	}
+	end_call(call);
+	list_remove(&call->later.node);
+	list_remove(&call->node);
+	free(call);
+}
+
+/* ---- Time-outs ---- */
+
+static const struct {
+	HttpFailure failure;
+	const char *sentence;
+} time_outs[] = {
+	[PHASE_CONNECT] = { HTTP_TIMEOUT_CONNECT, "no connection was made within" },
+	[PHASE_FIRST_CHUNK] = { HTTP_TIMEOUT_FIRST_CHUNK, "no content came within" },
+	[PHASE_IDLE] = { HTTP_TIMEOUT_IDLE, "nothing has come any more for" },
+};
+
+static uint32_t phase_ms(const HttpCall *call)
+{
+	const uint32_t ms[] = {
+		[PHASE_CONNECT] = call->timeouts.connect_ms,
+		[PHASE_FIRST_CHUNK] = call->timeouts.first_chunk_ms,
+		[PHASE_IDLE] = call->timeouts.idle_ms,
+	};
+
+	return ms[call->phase];
+}
+
+/* -ENOMEM. */
+static int arm(HttpCall *call)
+{
+	Timers *timers = worker_timers(call->client->worker);
+	uint32_t ms = phase_ms(call);
+
+	timer_unset(timers, &call->timer);
+	if (ms == 0 || call->paused || call->ended)
+		return 0;
+	return timer_set(timers, &call->timer, call->since_us + ms * USEC_PER_MSEC, ms);
+}
+
+static void arm_or_starve(HttpCall *call)
+{
+	if (arm(call) == 0)
+		return;
+	call->starved = true;
+	worker_defer(call->client->worker, &call->later);
+}
+
+static void enter_phase(HttpCall *call, HttpPhase phase)
+{
+	call->phase = phase;
+	call->since_us = call->paused ? 0 : worker_now_us(call->client->worker);
+	arm_or_starve(call);
+}
+
+static void on_timer(Timer *t)
+{
+	HttpCall *call = container_of(t, HttpCall, timer);
+	uint32_t ms = phase_ms(call);
+	char why[64];
+
+	/* Bytes that came meanwhile have not touched the timer. */
+	if (call->since_us + ms * USEC_PER_MSEC > clock_monotonic_us()) {
+		arm_or_starve(call);
+		return;
+	}
+	snprintf(why, sizeof(why), "%s %u ms", time_outs[call->phase].sentence, ms);
+	finish(call, time_outs[call->phase].failure, why);
+}
+
+/* ---- What libcurl calls ---- */
+
+static void on_stuck(CURL *easy)
+{
+	HttpCall *call = call_of(easy);
+
+	call->starved = true;
+	worker_defer(call->client->worker, &call->later);
+}
+
+/* CURLOPT_PREREQFUNCTION: it is connected, TLS and all. */
+static int on_connected(
+	void *userdata, char *remote_ip, char *local_ip, int remote_port, int local_port)
+{
+	HttpCall *call = userdata;
+
+	(void)remote_ip;
+	(void)local_ip;
+	(void)remote_port;
+	(void)local_port;
+	enter_phase(call, PHASE_FIRST_CHUNK);
+	return CURL_PREREQFUNC_OK;
+}
+
+static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose, struct curl_sockaddr *a)
+{
+	(void)userdata;
+	(void)purpose;
+	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+}
+
+/* It may be long, and a long stream should not hold it. */
+static void drop_sent_body(HttpCall *call)
+{
+	curl_off_t sent = 0;
+
+	(void)curlapi()->easy_getinfo(call->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+	if ((size_t)sent < call->body_len)
+		return;
+	(void)curlapi()->easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)0);
+	(void)curlapi()->easy_setopt(call->easy, CURLOPT_POSTFIELDS, "");
+	free(TAKE_PTR(call->body));
+}
+
+static size_t on_header(char *line, size_t size, size_t n, void *userdata)
+{
+	HttpCall *call = userdata;
+	size_t len = size * n;
+
+	if (call->headers_end) /* a trailer */
+		return len;
+	http_response_line(&call->response, line, len, clock_realtime_us() / USEC_PER_SEC);
+	if ((len == 2 || len == 1) && call->response.status >= 200) {
+		call->headers_end = true;
+		drop_sent_body(call);
+	}
+	return len;
+}
+
+static size_t on_write(char *bytes, size_t size, size_t n, void *userdata)
+{
+	HttpCall *call = userdata;
+	size_t len = size * n;
+
+	if (call->silent)
+		return 0;
+	if (call->paused)
+		return CURL_WRITEFUNC_PAUSE;
+	if (call->phase == PHASE_IDLE)
+		call->since_us = worker_now_us(call->client->worker);
+	if (call->callbacks.on_body(bytes, len, call->callbacks.userdata) < 0) {
+		call->silent = true;
+		return 0;
+	}
+	return len;
+}
+
+/* ---- The start of a call ---- */
+
+static const struct {
+	CURLoption option;
+	long value;
+} long_options[] = {
+	{ CURLOPT_BUFFERSIZE, BUFFER_BYTES },
+	{ CURLOPT_UPLOAD_BUFFERSIZE, 16384 }, /* the least */
+	{ CURLOPT_FOLLOWLOCATION, 0 },
+	{ CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1 },
+	{ CURLOPT_NETRC, CURL_NETRC_IGNORED },
+	{ CURLOPT_NOPROGRESS, 1 },
+	{ CURLOPT_NOSIGNAL, 1 },
+	{ CURLOPT_POST, 1 },
+	/* A call that ends does not wait for the thread that looks its host up. */
+	{ CURLOPT_QUICK_EXIT, 1 },
+	{ CURLOPT_SUPPRESS_CONNECT_HEADERS, 1 },
+	{ CURLOPT_TCP_KEEPALIVE, 1 },
+	{ CURLOPT_TCP_NODELAY, 1 },
+};
+
+static const struct {
+	CURLoption option;
+	const char *value;
+} text_options[] = {
+	/* With one, libcurl 7.88 would not share what it read of the CA file: 20 ms and 900 KiB a connection. */
+	{ CURLOPT_CAPATH, NULL },
+	{ CURLOPT_NOPROXY, "" },
+	{ CURLOPT_PROTOCOLS_STR, "http,https" },
+	{ CURLOPT_USERAGENT, "liongate/" LIONGATE_VERSION },
+};
+
+static int add_header(HttpCall *call, const char *header)
+{
+	struct curl_slist *list = curlapi()->slist_append(call->headers, header);
+
+	if (!list)
+		return -ENOMEM;
+	call->headers = list;
+	return 0;
+}
+
+static int set_headers(HttpCall *call, const char *const *headers)
+{
+	/* A body is sent at once. */
+	int r = add_header(call, "Expect:");
+
+	for (; r == 0 && headers && *headers; headers++)
+		r = add_header(call, *headers);
+	return r;
+}
+
+/* Options that take a copy may fail for want of memory only: all are known to the version that was asked for. */
+static int set_target(HttpCall *call, const HttpRequest *request)
+{
+	const CurlApi *curl = curlapi();
+	CURL *easy = call->easy;
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(text_options); i++)
+		r |= curl->easy_setopt(easy, text_options[i].option, text_options[i].value);
+	r |= curl->easy_setopt(easy, CURLOPT_URL, request->url);
+	r |= curl->easy_setopt(easy, CURLOPT_PROXY, request->proxy ? request->proxy : "");
+	if (request->unix_socket)
+		r |= curl->easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
+	if (request->ca_file)
+		r |= curl->easy_setopt(easy, CURLOPT_CAINFO, request->ca_file);
+	return r == CURLE_OK ? 0 : -ENOMEM;
+}
+
+static void set_callbacks(HttpCall *call)
+{
+	const CurlApi *curl = curlapi();
+	CURL *easy = call->easy;
+
+	(void)curl->easy_setopt(easy, CURLOPT_PRIVATE, call);
+	(void)curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, call->detail);
+	(void)curl->easy_setopt(easy, CURLOPT_SHARE, call->client->share);
+	(void)curl->easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+	(void)curl->easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
+	(void)curl->easy_setopt(easy, CURLOPT_PREREQDATA, call);
+	(void)curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+	(void)curl->easy_setopt(easy, CURLOPT_HEADERDATA, call);
+	(void)curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_write);
+	(void)curl->easy_setopt(easy, CURLOPT_WRITEDATA, call);
+}
+
+static int set_up(HttpCall *call, const HttpRequest *request)
+{
+	const CurlApi *curl = curlapi();
+	int r;
+
+	call->easy = take_easy(call->client);
+	call->body = malloc(request->body_len + 1);
+	if (!call->easy || !call->body)
+		return -ENOMEM;
+	if (request->body_len > 0)
+		memcpy(call->body, request->body, request->body_len);
+	call->body_len = request->body_len;
+	for (size_t i = 0; i < ARRAY_SIZE(long_options); i++)
+		(void)curl->easy_setopt(call->easy, long_options[i].option, long_options[i].value);
+	set_callbacks(call);
+	r = set_headers(call, request->headers);
+	if (r == 0)
+		r = set_target(call, request);
+	if (r < 0)
+		return r;
+	(void)curl->easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
+	(void)curl->easy_setopt(call->easy, CURLOPT_POSTFIELDS, call->body);
+	(void)curl->easy_setopt(
+		call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body_len);
+	return 0;
+}
+
+/* What could not be done where it was asked for: within libcurl, or within the function that the caller called. */
+static void run_later(Deferred *d)
+{
+	HttpCall *call = container_of(d, HttpCall, later);
+
+	if (call->freed) {
+		http_cancel(call);
+		return;
+	}
+	if (!call->added && !call->starved) {
+		if (http_multi_add(call->group->multi, call->easy) == 0)
+			call->added = true;
+		else
+			call->starved = true;
+	}
+	if (call->starved) {
+		finish(call, HTTP_NO_MEMORY, "out of memory");
+		return;
+	}
+	if (!call->resumed || call->paused || call->phase == PHASE_CONNECT)
+		return;
+	call->resumed = false;
+	http_multi_resume(call->group->multi, call->easy);
+	/* on_body() has ended it; libcurl tells nobody. */
+	if (call->silent)
+		end_call(call);
+}
+
+int http_start(
+	HttpClient *c, const HttpRequest *request, const HttpCallbacks *callbacks, HttpCall **ret)
+{
+	HttpCall *call = calloc(1, sizeof(*call));
+	int r;
+
+	if (!call)
+		return -ENOMEM;
+	list_init(&call->node);
+	list_init(&call->later.node);
+	call->later.run = run_later;
+	timer_init(&call->timer, on_timer);
+	http_response_init(&call->response);
+	call->client = c;
+	call->callbacks = *callbacks;
+	call->timeouts = request->timeouts;
+	call->since_us = worker_now_us(c->worker);
+	r = group_of(c, request->ca_file, &call->group);
+	if (r == 0) {
+		group_enter(call->group);
+		r = set_up(call, request);
+	}
+	if (r == 0)
+		r = arm(call);
+	if (r < 0) {
+		http_cancel(call);
+		return r;
+	}
+	list_append(&c->calls, &call->node);
+	worker_defer(c->worker, &call->later);
+	*ret = call;
+	return 0;
+}
+
+/* ---- While it runs ---- */
+
+const HttpResponse *http_response(const HttpCall *call)
+{
+	return &call->response;
+}
+
+void http_pause(HttpCall *call)
+{
+	if (call->paused || call->ended)
+		return;
+	call->paused = true;
+	call->since_us = worker_now_us(call->client->worker) - call->since_us;
+	timer_unset(worker_timers(call->client->worker), &call->timer);
+	/* Before it is connected nothing is read; then on_write() says so. */
+	if (call->phase != PHASE_CONNECT)
+		http_multi_pause(call->group->multi, call->easy);
+}
+
+void http_resume(HttpCall *call)
+{
+	if (!call->paused || call->ended)
+		return;
+	call->paused = false;
+	call->since_us = worker_now_us(call->client->worker) - call->since_us;
+	call->resumed = true;
+	worker_defer(call->client->worker, &call->later);
+	arm_or_starve(call);
+}
+
+void http_first_chunk(HttpCall *call)
+{
+	if (call->phase != PHASE_IDLE && !call->ended)
+		enter_phase(call, PHASE_IDLE);
+}
