@@ -19,6 +19,10 @@
 /* After so long without a call everything is given back: libcurl would not use a connection that has waited for longer. */
 #define QUIET_MS 120000U
 
+/* A Unix socket whose queue is full refuses at once. Who was refused is tried again, so many of them every so often. */
+#define ROOM_MS    10U
+#define ROOM_CALLS 16U
+
 /* What libcurl reads at once. At the rate of a model's words more is only more memory. */
 #define BUFFER_BYTES 2048L
 
@@ -42,6 +46,8 @@ struct HttpClient {
 	Worker *worker;
 	CURLSH *share; /* the TLS sessions */
 	ListNode groups, calls;
+	ListNode refused; /* HttpCall.refused_node */
+	Timer room;
 	CURL *spares[MAX_SPARES];
 	unsigned n_spares;
 };
@@ -49,6 +55,7 @@ struct HttpClient {
 struct HttpCall {
 	ListNode node;      /* of HttpClient.calls */
 	HttpClient *client; /* NULL: gone */
+	ListNode refused_node;
 	HttpGroup *group;
 	CURL *easy;
 	struct curl_slist *headers;
@@ -62,6 +69,8 @@ struct HttpCall {
 	uint64_t
 		since_us; /* the time-out of this phase runs since then; while paused, how long it had run */
 	Deferred later;
+	bool local; /* on a Unix socket */
+	bool begun; /* `later` has given it to libcurl */
 	bool added; /* libcurl has it */
 	bool headers_end;
 	bool paused;
@@ -86,6 +95,8 @@ bool http_is_loaded(void)
 /* ---- Groups ---- */
 
 static void on_end(CURL *easy, CURLcode result);
+static void on_room(Timer *t);
+static void wait_for_room(HttpClient *c);
 static void on_stuck(CURL *easy);
 
 static void group_free(HttpGroup *g)
@@ -166,6 +177,8 @@ int http_client_new(Worker *w, HttpClient **ret)
 	c->worker = w;
 	list_init(&c->groups);
 	list_init(&c->calls);
+	list_init(&c->refused);
+	timer_init(&c->room, on_room);
 	c->share = curl->share_init();
 	if (!c->share) {
 		free(c);
@@ -196,6 +209,7 @@ void http_client_free(HttpClient *c)
 	}
 	list_foreach_safe (node, &c->groups)
 		group_free(container_of(node, HttpGroup, node));
+	timer_unset(worker_timers(c->worker), &c->room);
 	while (c->n_spares > 0)
 		curlapi()->easy_cleanup(c->spares[--c->n_spares]);
 	(void)curlapi()->share_cleanup(c->share);
@@ -233,6 +247,7 @@ static void end_call(HttpCall *call)
 		http_multi_remove(call->group->multi, call->easy);
 	call->added = false;
 	timer_unset(worker_timers(c->worker), &call->timer);
+	list_remove(&call->refused_node);
 	if (!call->freed)
 		list_remove(&call->later.node);
 	give_easy(c, TAKE_PTR(call->easy));
@@ -259,6 +274,42 @@ static HttpCall *call_of(CURL *easy)
 	return (HttpCall *)(void *)call;
 }
 
+static void add_call(HttpCall *call)
+{
+	if (http_multi_add(call->group->multi, call->easy) == 0)
+		call->added = true;
+	else
+		finish(call, HTTP_NO_MEMORY, "out of memory");
+}
+
+static void on_room(Timer *t)
+{
+	HttpClient *c = container_of(t, HttpClient, room);
+
+	for (unsigned i = 0; i < ROOM_CALLS && !list_empty(&c->refused); i++) {
+		HttpCall *call = container_of(c->refused.next, HttpCall, refused_node);
+
+		list_remove(&call->refused_node);
+		add_call(call);
+	}
+	wait_for_room(c);
+}
+
+static void wait_for_room(HttpClient *c)
+{
+	Timers *timers = worker_timers(c->worker);
+
+	timer_unset(timers, &c->room);
+	if (list_empty(&c->refused))
+		return;
+	if (timer_set(timers, &c->room, clock_monotonic_us() + ROOM_MS * USEC_PER_MSEC, ROOM_MS) ==
+		0)
+		return;
+	while (!list_empty(&c->refused))
+		finish(container_of(c->refused.next, HttpCall, refused_node), HTTP_NO_MEMORY,
+			"out of memory");
+}
+
 static void on_end(CURL *easy, CURLcode result)
 {
 	HttpCall *call = call_of(easy);
@@ -268,6 +319,13 @@ static void on_end(CURL *easy, CURLcode result)
 
 	call->added = false;
 	(void)curlapi()->easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_error);
+	/* libcurl takes EAGAIN for "soon", and then finds no connection, but no error either. */
+	if (result == CURLE_COULDNT_CONNECT && call->local && os_error == 0 && !call->silent) {
+		list_append(&call->client->refused, &call->refused_node);
+		if (call->client->refused.next == &call->refused_node)
+			wait_for_room(call->client);
+		return;
+	}
 	failure = http_failure_of(result, call->detail, (int)os_error, why, sizeof(why));
 	/* To libcurl a header that breaks off is a response without a body. */
 	if (failure == HTTP_OK && !call->headers_end)
@@ -556,14 +614,13 @@ static void run_later(Deferred *d)
 		http_cancel(call);
 		return;
 	}
-	if (!call->added && !call->starved) {
-		if (http_multi_add(call->group->multi, call->easy) == 0)
-			call->added = true;
-		else
-			call->starved = true;
-	}
 	if (call->starved) {
 		finish(call, HTTP_NO_MEMORY, "out of memory");
+		return;
+	}
+	if (!call->begun) {
+		call->begun = true;
+		add_call(call);
 		return;
 	}
 	if (!call->resumed || call->paused || call->phase == PHASE_CONNECT)
@@ -585,12 +642,14 @@ int http_start(
 		return -ENOMEM;
 	list_init(&call->node);
 	list_init(&call->later.node);
+	list_init(&call->refused_node);
 	call->later.run = run_later;
 	timer_init(&call->timer, on_timer);
 	http_response_init(&call->response);
 	call->client = c;
 	call->callbacks = *callbacks;
 	call->timeouts = request->timeouts;
+	call->local = request->unix_socket != NULL;
 	call->since_us = worker_now_us(c->worker);
 	r = group_of(c, request->ca_file, &call->group);
 	if (r == 0) {

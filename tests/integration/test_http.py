@@ -4,6 +4,7 @@ import os
 import resource
 import select
 import shlex
+import socket
 import subprocess
 import tempfile
 import time
@@ -706,6 +707,22 @@ class Many(HttpCase):
     def test_unix(self):
         server = self.serve_unix()
         self.check_many(server, unix=self.unix)
+
+    def test_unix_with_a_short_queue(self):
+        """Who finds it full comes again, until there is room."""
+        self.unix = os.path.join(self.dir, "server.sock")
+        self.check_many(self.serve(unix=self.unix, backlog=4), unix=self.unix)
+
+    def test_unix_queue_that_stays_full(self):
+        path = os.path.join(self.dir, "server.sock")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen(1)
+            calls = [self.driver.start("http://x/", unix=path, connect=200, first=300) for _ in range(5)]
+            cancelled = self.driver.start("http://x/", unix=path)
+            failures = {self.driver.done(call).failure for call in calls}
+            self.assertEqual(failures, {"timeout_connect", "timeout_first_chunk"})
+            self.driver.tell("cancel", cancelled)
 
     def test_tls(self):
         self.check_many(self.serve(tls=Authority(self.dir)), ca=os.path.join(self.dir, "ca.pem"))
