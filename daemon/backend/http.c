@@ -3,44 +3,27 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "common/clock.h"
-#include "common/log.h"
 #include "daemon/backend/curl.h"
 #include "daemon/backend/http-failure.h"
-#include "daemon/backend/http-multi.h"
+#include "daemon/backend/http-group.h"
 #include "daemon/backend/http-response.h"
+#include "daemon/backend/http-setup.h"
 #include "daemon/loop/worker.h"
 
 /* Handles that are kept for the next call: each has 6 KiB, and takes as long to make as to use. */
 #define MAX_SPARES 16U
 
-/* After so long without a call everything is given back: libcurl would not use a connection that has waited for longer. */
-#define QUIET_MS 120000U
-
 /* A Unix socket whose queue is full refuses at once. Who was refused is tried again, so many of them every so often. */
 #define ROOM_MS    10U
 #define ROOM_CALLS 16U
-
-/* What libcurl reads at once. At the rate of a model's words more is only more memory. */
-#define BUFFER_BYTES 2048L
 
 typedef enum HttpPhase {
 	PHASE_CONNECT,
 	PHASE_FIRST_CHUNK,
 	PHASE_IDLE,
 } HttpPhase;
-
-/* Calls with one file of CA certificates. */
-typedef struct HttpGroup {
-	ListNode node; /* of HttpClient.groups */
-	HttpClient *client;
-	char *ca_file; /* NULL: the system's */
-	HttpMulti *multi;
-	unsigned n_calls;
-	Timer quiet;
-} HttpGroup;
 
 struct HttpClient {
 	Worker *worker;
@@ -92,78 +75,8 @@ bool http_is_loaded(void)
 	return curlapi() != NULL;
 }
 
-/* ---- Groups ---- */
-
-static void on_end(CURL *easy, CURLcode result);
 static void on_room(Timer *t);
 static void wait_for_room(HttpClient *c);
-static void on_stuck(CURL *easy);
-
-static void group_free(HttpGroup *g)
-{
-	list_remove(&g->node);
-	timer_unset(worker_timers(g->client->worker), &g->quiet);
-	http_multi_free(g->multi);
-	free(g->ca_file);
-	free(g);
-}
-
-static void on_quiet(Timer *t)
-{
-	group_free(container_of(t, HttpGroup, quiet));
-}
-
-static bool same_file(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
-/* -ENOMEM. */
-static int group_of(HttpClient *c, const char *ca_file, HttpGroup **ret)
-{
-	const HttpMultiHooks hooks = { .on_end = on_end, .on_stuck = on_stuck };
-	HttpGroup *g;
-
-	list_foreach (node, &c->groups) {
-		g = container_of(node, HttpGroup, node);
-		if (same_file(g->ca_file, ca_file)) {
-			*ret = g;
-			return 0;
-		}
-	}
-	g = calloc(1, sizeof(*g));
-	if (!g)
-		return -ENOMEM;
-	list_init(&g->node);
-	timer_init(&g->quiet, on_quiet);
-	g->client = c;
-	if (ca_file)
-		g->ca_file = strdup(ca_file);
-	if ((ca_file && !g->ca_file) || http_multi_new(c->worker, &hooks, &g->multi) < 0) {
-		group_free(g);
-		return -ENOMEM;
-	}
-	list_append(&c->groups, &g->node);
-	*ret = g;
-	return 0;
-}
-
-static void group_enter(HttpGroup *g)
-{
-	timer_unset(worker_timers(g->client->worker), &g->quiet);
-	g->n_calls++;
-}
-
-static void group_leave(HttpGroup *g)
-{
-	Worker *w = g->client->worker;
-	uint64_t due_us = worker_now_us(w) + QUIET_MS * USEC_PER_MSEC;
-
-	if (--g->n_calls > 0)
-		return;
-	if (timer_set(worker_timers(w), &g->quiet, due_us, QUIET_MS) < 0)
-		log_debug("idle connections to providers are kept: out of memory");
-}
 
 /* ---- The client ---- */
 
@@ -208,7 +121,7 @@ void http_client_free(HttpClient *c)
 			free(call);
 	}
 	list_foreach_safe (node, &c->groups)
-		group_free(container_of(node, HttpGroup, node));
+		http_group_free(container_of(node, HttpGroup, node));
 	timer_unset(worker_timers(c->worker), &c->room);
 	while (c->n_spares > 0)
 		curlapi()->easy_cleanup(c->spares[--c->n_spares]);
@@ -254,7 +167,7 @@ static void end_call(HttpCall *call)
 	curlapi()->slist_free_all(TAKE_PTR(call->headers));
 	free(TAKE_PTR(call->body));
 	if (call->group)
-		group_leave(call->group);
+		http_group_leave(call->group);
 }
 
 static void finish(HttpCall *call, HttpFailure failure, const char *why)
@@ -438,13 +351,6 @@ static int on_connected(
 	return CURL_PREREQFUNC_OK;
 }
 
-static curl_socket_t on_open_socket(void *userdata, curlsocktype purpose, struct curl_sockaddr *a)
-{
-	(void)userdata;
-	(void)purpose;
-	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
-}
-
 /* It may be long, and a long stream should not hold it. */
 static void drop_sent_body(HttpCall *call)
 {
@@ -493,74 +399,6 @@ static size_t on_write(char *bytes, size_t size, size_t n, void *userdata)
 
 /* ---- The start of a call ---- */
 
-static const struct {
-	CURLoption option;
-	long value;
-} long_options[] = {
-	{ CURLOPT_BUFFERSIZE, BUFFER_BYTES },
-	{ CURLOPT_UPLOAD_BUFFERSIZE, 16384 }, /* the least */
-	{ CURLOPT_FOLLOWLOCATION, 0 },
-	{ CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1 },
-	{ CURLOPT_NETRC, CURL_NETRC_IGNORED },
-	{ CURLOPT_NOPROGRESS, 1 },
-	{ CURLOPT_NOSIGNAL, 1 },
-	{ CURLOPT_POST, 1 },
-	/* A call that ends does not wait for the thread that looks its host up. */
-	{ CURLOPT_QUICK_EXIT, 1 },
-	{ CURLOPT_SUPPRESS_CONNECT_HEADERS, 1 },
-	{ CURLOPT_TCP_KEEPALIVE, 1 },
-	{ CURLOPT_TCP_NODELAY, 1 },
-};
-
-static const struct {
-	CURLoption option;
-	const char *value;
-} text_options[] = {
-	/* With one, libcurl 7.88 would not share what it read of the CA file: 20 ms and 900 KiB a connection. */
-	{ CURLOPT_CAPATH, NULL },
-	{ CURLOPT_NOPROXY, "" },
-	{ CURLOPT_PROTOCOLS_STR, "http,https" },
-	{ CURLOPT_USERAGENT, "liongate/" LIONGATE_VERSION },
-};
-
-static int add_header(HttpCall *call, const char *header)
-{
-	struct curl_slist *list = curlapi()->slist_append(call->headers, header);
-
-	if (!list)
-		return -ENOMEM;
-	call->headers = list;
-	return 0;
-}
-
-static int set_headers(HttpCall *call, const char *const *headers)
-{
-	/* A body is sent at once. */
-	int r = add_header(call, "Expect:");
-
-	for (; r == 0 && headers && *headers; headers++)
-		r = add_header(call, *headers);
-	return r;
-}
-
-/* Options that take a copy may fail for want of memory only: all are known to the version that was asked for. */
-static int set_target(HttpCall *call, const HttpRequest *request)
-{
-	const CurlApi *curl = curlapi();
-	CURL *easy = call->easy;
-	int r = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(text_options); i++)
-		r |= curl->easy_setopt(easy, text_options[i].option, text_options[i].value);
-	r |= curl->easy_setopt(easy, CURLOPT_URL, request->url);
-	r |= curl->easy_setopt(easy, CURLOPT_PROXY, request->proxy ? request->proxy : "");
-	if (request->unix_socket)
-		r |= curl->easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
-	if (request->ca_file)
-		r |= curl->easy_setopt(easy, CURLOPT_CAINFO, request->ca_file);
-	return r == CURLE_OK ? 0 : -ENOMEM;
-}
-
 static void set_callbacks(HttpCall *call)
 {
 	const CurlApi *curl = curlapi();
@@ -569,7 +407,6 @@ static void set_callbacks(HttpCall *call)
 	(void)curl->easy_setopt(easy, CURLOPT_PRIVATE, call);
 	(void)curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, call->detail);
 	(void)curl->easy_setopt(easy, CURLOPT_SHARE, call->client->share);
-	(void)curl->easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
 	(void)curl->easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
 	(void)curl->easy_setopt(easy, CURLOPT_PREREQDATA, call);
 	(void)curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -590,15 +427,10 @@ static int set_up(HttpCall *call, const HttpRequest *request)
 	if (request->body_len > 0)
 		memcpy(call->body, request->body, request->body_len);
 	call->body_len = request->body_len;
-	for (size_t i = 0; i < ARRAY_SIZE(long_options); i++)
-		(void)curl->easy_setopt(call->easy, long_options[i].option, long_options[i].value);
-	set_callbacks(call);
-	r = set_headers(call, request->headers);
-	if (r == 0)
-		r = set_target(call, request);
+	r = http_set_up(call->easy, request, &call->headers);
 	if (r < 0)
 		return r;
-	(void)curl->easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
+	set_callbacks(call);
 	(void)curl->easy_setopt(call->easy, CURLOPT_POSTFIELDS, call->body);
 	(void)curl->easy_setopt(
 		call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body_len);
@@ -635,6 +467,7 @@ static void run_later(Deferred *d)
 int http_start(
 	HttpClient *c, const HttpRequest *request, const HttpCallbacks *callbacks, HttpCall **ret)
 {
+	const HttpMultiHooks hooks = { .on_end = on_end, .on_stuck = on_stuck };
 	HttpCall *call = calloc(1, sizeof(*call));
 	int r;
 
@@ -651,9 +484,9 @@ int http_start(
 	call->timeouts = request->timeouts;
 	call->local = request->unix_socket != NULL;
 	call->since_us = worker_now_us(c->worker);
-	r = group_of(c, request->ca_file, &call->group);
+	r = http_group_get(&c->groups, c->worker, request->ca_file, &hooks, &call->group);
 	if (r == 0) {
-		group_enter(call->group);
+		http_group_enter(call->group);
 		r = set_up(call, request);
 	}
 	if (r == 0)
