@@ -76,7 +76,7 @@ bool http_is_loaded(void);
 
 /* -ENOMEM. */
 int http_client_new(Worker *w, HttpClient **ret) _must_check_;
-/* Calls that are still there are closed; they remain to be freed. Bears NULL. */
+/* Calls that are still there are closed; they remain to be freed. Not from a callback. Bears NULL. */
 void http_client_free(HttpClient *c);
 
 /* -ENOMEM. What fails later is told by on_done. */
