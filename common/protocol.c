@@ -50,13 +50,15 @@ static const struct {
 	[EVENT_TYPE_AGENT_WAITING] = { "AgentWaiting", "An agent is held back by a shared limit.",
 		"{reason, provider, until?}" },
 	[EVENT_TYPE_AGENT_RETRYING] = { "AgentRetrying", "An attempt is over; another follows.",
-		"{attempt, code, delay_ms}" },
+		"{attempt, code, delay_ms, message?}" },
 	[EVENT_TYPE_AGENT_PARTIAL_OUTPUT] = { "AgentPartialOutput", "A chunk of output.",
 		"{index, chunk, channel, encoding?}" },
 	[EVENT_TYPE_AGENT_COMPLETED] = { "AgentCompleted", "An agent has done its work.",
-		"{chunks, bytes, duration_ms, exit_code?}" },
+		"{chunks, bytes, duration_ms, exit_code?, finish_reason?, model?, usage?, "
+		"first_chunk_ms?}" },
 	[EVENT_TYPE_AGENT_ERROR] = { "AgentError", "An agent has failed or was cancelled.",
-		"{code, message, chunks, bytes, duration_ms, exit_code?, signal?, which?}" },
+		"{code, message, chunks, bytes, duration_ms, exit_code?, signal?, which?, "
+		"http_status?, request_id?}" },
 };
 
 const char *protocol_event_name(EventType type)

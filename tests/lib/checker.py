@@ -36,6 +36,7 @@ CODES = (
     "cancelled timeout exit signal spawn_failed provider rate_limited unauthorized connection protocol "
     "resource_limit output_limit interrupted shutdown dependency"
 ).split()
+NUMBERS = "index chunks bytes duration_ms queued_ms uid pid delay_ms http_status first_chunk_ms".split()
 CHANNELS = ("output", "error", "reasoning", "tool_call")
 REQUIRED = {
     "DaemonStarted": ("version", "instance_id", "requeued", "interrupted"),
@@ -73,7 +74,7 @@ def check_event(event):
         need(member in event, f"{kind} {seq} has no {member}")
     if "agent_id" in event:
         need(UUID.match(event["agent_id"]), f"agent_id of {seq}: {event['agent_id']!r}")
-    for member in ("index", "chunks", "bytes", "duration_ms", "queued_ms", "uid", "pid", "delay_ms"):
+    for member in NUMBERS:
         if member in event:
             need(type(event[member]) is int and event[member] >= 0, f"{member} of {seq}: {event[member]!r}")
     if kind == "AgentError":
