@@ -2,6 +2,7 @@
 
 #include "client/agent-list.h"
 #include "client/command.h"
+#include "client/describe.h"
 #include "client/render-text.h"
 #include "client/text.h"
 #include "common/clock.h"
@@ -77,6 +78,20 @@ static int cell_age(json_object *row, Buf *b)
 	return buf_append_str(b, age);
 }
 
+/* And what holds it back. */
+static int cell_state(json_object *row, Buf *b)
+{
+	json_object *waiting = jsonx_get(row, "waiting", json_type_object);
+	int r = render_text_cell(row, "state", b);
+
+	if (r < 0 || !waiting)
+		return r;
+	r = buf_append_str(b, " (");
+	if (r == 0)
+		r = describe_waiting(waiting, clock_realtime_us(), b);
+	return r < 0 ? r : buf_append_char(b, ')');
+}
+
 /* An exec agent need not have one. */
 static int cell_prompt(json_object *row, Buf *b)
 {
@@ -86,11 +101,11 @@ static int cell_prompt(json_object *row, Buf *b)
 	return prompt && len > 0 ? text_append_safe(b, prompt, len, false) : 0;
 }
 
-#define COLUMNS_BEHIND_ID                                                               \
-	{ .title = "STATE", .key = "state" }, { .title = "BACKEND", .key = "backend" }, \
-		{ .title = "AGE", .cell = cell_age, .right = true },                    \
-		{ .title = "CHUNKS", .key = "chunks", .right = true },                  \
-		{ .title = "BYTES", .key = "bytes", .right = true },                    \
+#define COLUMNS_BEHIND_ID                                                                   \
+	{ .title = "STATE", .cell = cell_state }, { .title = "BACKEND", .key = "backend" }, \
+		{ .title = "AGE", .cell = cell_age, .right = true },                        \
+		{ .title = "CHUNKS", .key = "chunks", .right = true },                      \
+		{ .title = "BYTES", .key = "bytes", .right = true },                        \
 		{ .title = "PROMPT", .cell = cell_prompt },
 
 static const TextColumn short_columns[] = {

@@ -6,6 +6,7 @@
 #include "client/key-value.h"
 #include "client/render-text.h"
 #include "client/spawn.h"
+#include "common/clock.h"
 #include "common/jsonx.h"
 
 static bool is_empty(json_object *value)
@@ -94,6 +95,14 @@ static int add_ending(json_object *fields, json_object *ending)
 	return r < 0 ? r : add_text(fields, "ending", &words);
 }
 
+static int add_waiting(json_object *fields, json_object *waiting)
+{
+	_cleanup_buf_ Buf words = { 0 };
+	int r = describe_waiting(waiting, clock_realtime_us(), &words);
+
+	return r < 0 ? r : add_text(fields, "waiting", &words);
+}
+
 static int add_member(json_object *fields, const char *key, json_object *value)
 {
 	bool is_object = json_object_is_type(value, json_type_object);
@@ -102,6 +111,8 @@ static int add_member(json_object *fields, const char *key, json_object *value)
 		return add_options(fields, value);
 	if (is_object && strcmp(key, "ending") == 0)
 		return add_ending(fields, value);
+	if (is_object && strcmp(key, "waiting") == 0)
+		return add_waiting(fields, value);
 	return add_value(fields, key, value);
 }
 

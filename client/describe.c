@@ -6,6 +6,7 @@
 
 #include "client/text.h"
 #include "common/base64.h"
+#include "common/clock.h"
 #include "common/jsonx.h"
 
 #define PROMPT_CHARS 60
@@ -145,26 +146,58 @@ static int agent_started(json_object *e, Buf *b)
 	return r;
 }
 
-static int agent_waiting(json_object *e, Buf *b)
+/* How long after `since_us` the member `until` is. */
+static int add_until(Buf *b, json_object *o, uint64_t since_us)
 {
-	int r = buf_append_str(b, "waiting");
+	char age[TEXT_AGE_MAX];
+	uint64_t until;
+	size_t len;
+	const char *text = jsonx_get_string(o, "until", &len);
+
+	if (!text || since_us == 0 || clock_parse_rfc3339(text, len, &until) < 0)
+		return add_word(b, ", until ", o, "until");
+	if (until <= since_us)
+		return buf_append_str(b, ", due");
+	text_format_age((until - since_us) / USEC_PER_MSEC, age);
+	return buf_printf(b, ", for %s", age);
+}
+
+int describe_waiting(json_object *waiting, uint64_t since_us, Buf *b)
+{
+	int r = add_text(b, waiting, "reason", 40);
 
 	if (r == 0)
-		r = add_word(b, ": ", e, "reason");
-	if (r == 0)
-		r = add_word(b, ", provider ", e, "provider");
-	return r < 0 ? r : add_word(b, ", until ", e, "until");
+		r = add_word(b, ", provider ", waiting, "provider");
+	return r < 0 ? r : add_until(b, waiting, since_us);
+}
+
+/* In a replay, too, what counts is how long it was then. */
+static int agent_waiting(json_object *e, Buf *b)
+{
+	uint64_t time = 0;
+	size_t len;
+	const char *text = jsonx_get_string(e, "time", &len);
+	int r = buf_append_str(b, "waiting: ");
+
+	if (text && clock_parse_rfc3339(text, len, &time) < 0)
+		time = 0;
+	return r < 0 ? r : describe_waiting(e, time, b);
 }
 
 static int agent_retrying(json_object *e, Buf *b)
 {
+	uint64_t delay_ms = jsonx_get_uint(e, "delay_ms", 0);
+	char age[TEXT_AGE_MAX];
 	int r = buf_append_str(b, "retrying");
 
+	text_format_age(delay_ms, age);
 	if (r == 0)
 		r = add_word(b, " after ", e, "code");
 	if (r == 0)
 		r = add_number(b, ", attempt ", e, "attempt");
-	return r < 0 ? r : add_number(b, ", in ms: ", e, "delay_ms");
+	if (r == 0 && delay_ms > 0)
+		r = buf_printf(b, " in %s", age);
+	return r < 0 ? r : add_word(b, ": ", e, "message");
 }
 
 static int agent_partial_output(json_object *e, Buf *b)
@@ -187,6 +220,26 @@ static int agent_partial_output(json_object *e, Buf *b)
 	return r == 0 && fit < len ? buf_append_str(b, "…") : r;
 }
 
+/* What is known of the language model that wrote it. */
+static int add_model(json_object *e, Buf *b)
+{
+	json_object *usage = jsonx_get(e, "usage", json_type_object);
+	char age[TEXT_AGE_MAX];
+	int r = 0;
+
+	if (jsonx_get(e, "first_chunk_ms", json_type_int)) {
+		text_format_age(jsonx_get_uint(e, "first_chunk_ms", 0), age);
+		r = buf_printf(b, ", first after %s", age);
+	}
+	if (r == 0)
+		r = add_word(b, ", ", e, "finish_reason");
+	if (r == 0)
+		r = add_word(b, ", model ", e, "model");
+	if (r == 0)
+		r = add_number(b, ", tokens in ", usage, "input_tokens");
+	return r < 0 ? r : add_number(b, ", out ", usage, "output_tokens");
+}
+
 static int agent_completed(json_object *e, Buf *b)
 {
 	int r = buf_append_str(b, "completed: ");
@@ -195,7 +248,21 @@ static int agent_completed(json_object *e, Buf *b)
 		r = add_counts(e, b);
 	if (r == 0)
 		r = add_number(b, ", exit code ", e, "exit_code");
-	return r < 0 ? r : add_word(b, ", ", e, "finish_reason");
+	return r < 0 ? r : add_model(e, b);
+}
+
+/* How its provider would find the request again. */
+static int add_request(json_object *e, Buf *b)
+{
+	int r = add_number(b, "HTTP ", e, "http_status");
+
+	if (r == 0 && jsonx_get(e, "http_status", json_type_int))
+		r = buf_append_str(b, ", ");
+	if (r == 0)
+		r = add_word(b, "request ", e, "request_id");
+	if (r == 0 && jsonx_get_string(e, "request_id", NULL))
+		r = buf_append_str(b, ", ");
+	return r;
 }
 
 static int agent_error(json_object *e, Buf *b)
@@ -210,6 +277,8 @@ static int agent_error(json_object *e, Buf *b)
 		r = add_word(b, ": ", e, "message");
 	if (r == 0)
 		r = buf_append_str(b, " (");
+	if (r == 0)
+		r = add_request(e, b);
 	if (r == 0)
 		r = add_counts(e, b);
 	return r < 0 ? r : buf_append_char(b, ')');
