@@ -35,8 +35,10 @@ void output_init(Output *o, bool json, const char *color)
 		.ops = json ? &output_json_ops : &output_text_ops,
 		.json = json,
 		.terminal = isatty(STDOUT_FILENO) == 1,
+		.stderr_terminal = isatty(STDERR_FILENO) == 1,
 	};
 	o->color = !json && want_color(color, o->terminal);
+	o->stderr_color = !json && want_color(color, o->stderr_terminal);
 	if (o->terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) == 0)
 		o->width = ws.ws_col;
 }

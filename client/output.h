@@ -33,6 +33,8 @@ typedef struct StreamStyle {
 	StreamMode mode;
 	bool timestamps;
 	bool each_chunk;     /* LINES: a chunk is a line */
+	bool harmless;       /* RAW: on a terminal it is text, as everywhere else */
+	bool reasoning;      /* RAW: that channel, too, to standard error */
 	uint32_t types;      /* bit (1 << EventType): which are shown; 0: all */
 	StreamPrefix prefix; /* NULL: the first eight characters of the id */
 	void *userdata;
@@ -85,6 +87,8 @@ struct Output {
 	bool json;
 	bool terminal; /* standard output is one */
 	bool color;
+	bool stderr_terminal; /* the same of standard error */
+	bool stderr_color;
 	size_t width; /* of the terminal; 0: no limit */
 	StreamStyle style;
 	struct RenderStream *stream;

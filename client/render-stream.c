@@ -25,6 +25,8 @@ struct RenderStream {
 	Buf prefix;
 	size_t prefix_width; /* the widest so far */
 	bool in_line;        /* SINGLE, RAW: the cursor does not stand at the start of a line */
+	bool has_written;    /* RAW: something, to standard output */
+	bool in_reasoning;   /* RAW: standard error is within a line of it */
 	char time[CLOCK_RFC3339_LEN + 1]; /* of the event in hand */
 };
 
@@ -249,36 +251,95 @@ static int put_output(Output *o, json_object *event)
 	return r == 0 && o->style.each_chunk ? interleave_flush(s->interleave, agent_id) : r;
 }
 
+/* What follows on either is no part of the reasoning. */
+static void leave_reasoning(RenderStream *s)
+{
+	if (s->in_reasoning)
+		output_stderr("\n", 1);
+	s->in_reasoning = false;
+}
+
+/* Dimmed chunk by chunk: whatever comes between them is not. */
+static int put_reasoning(Output *o, const char *bytes, size_t len)
+{
+	_cleanup_buf_ Buf text = { 0 };
+	int r = o->stderr_color ? buf_printf(&text, "\033[%dm", (int)COLOR_DIM) : 0;
+
+	if (len == 0)
+		return 0;
+	if (r == 0)
+		r = o->stderr_terminal ? text_append_safe(&text, bytes, len, true)
+				       : buf_append(&text, bytes, len);
+	if (r == 0 && o->stderr_color)
+		r = buf_printf(&text, "\033[%dm", (int)COLOR_NONE);
+	if (r < 0)
+		return r;
+	output_stderr(text.data, text.len);
+	o->stream->in_reasoning = bytes[len - 1] != '\n';
+	return 0;
+}
+
+static int raw_output(Output *o, json_object *event)
+{
+	RenderStream *s = o->stream;
+	Channel channel = describe_channel(event);
+	const char *bytes;
+	size_t len;
+	int r;
+
+	r = describe_chunk(event, &s->scratch, &bytes, &len);
+	if (r < 0 || len == 0)
+		return r;
+	if (channel == CHANNEL_REASONING)
+		return o->style.reasoning ? put_reasoning(o, bytes, len) : 0;
+	if (channel != CHANNEL_OUTPUT && channel != CHANNEL_ERROR)
+		return 0;
+	leave_reasoning(s);
+	if (channel == CHANNEL_ERROR) {
+		output_stderr(bytes, len);
+		return 0;
+	}
+	if (o->style.harmless)
+		put_text(o, bytes, len, true);
+	else
+		output_put(o, bytes, len);
+	s->in_line = bytes[len - 1] != '\n';
+	s->has_written = true;
+	return 0;
+}
+
+/* A later attempt begins its output anew, behind what the one before has written. Why nothing comes yet
+ * is of interest to those who look on. */
+static bool raw_tells(const Output *o, json_object *event, EventType type)
+{
+	switch (type) {
+	case EVENT_TYPE_AGENT_ERROR:
+		return true;
+	case EVENT_TYPE_AGENT_STARTED:
+		return o->stream->has_written && jsonx_get_uint(event, "attempt", 1) > 1;
+	case EVENT_TYPE_AGENT_WAITING:
+	case EVENT_TYPE_AGENT_RETRYING:
+		return o->stderr_terminal;
+	default:
+		return false;
+	}
+}
+
 /* The foreground's rule: output to standard output, the error channel and what goes wrong to standard
  * error, nothing else anywhere. */
 static int raw_event(Output *o, json_object *event, EventType type)
 {
 	_cleanup_buf_ Buf words = { 0 };
-	const char *bytes;
-	size_t len;
 	int r;
 
-	if (type == EVENT_TYPE_AGENT_PARTIAL_OUTPUT) {
-		Channel channel = describe_channel(event);
-
-		r = describe_chunk(event, &o->stream->scratch, &bytes, &len);
-		if (r < 0)
-			return r;
-		if (channel == CHANNEL_OUTPUT) {
-			output_put(o, bytes, len);
-			o->stream->in_line = len > 0 && bytes[len - 1] != '\n';
-		} else if (channel == CHANNEL_ERROR) {
-			output_stderr(bytes, len);
-		}
-		return 0;
-	}
-	/* A later attempt begins its output anew, behind what the one before has written. */
-	if (type != EVENT_TYPE_AGENT_ERROR &&
-		!(type == EVENT_TYPE_AGENT_STARTED && jsonx_get_uint(event, "attempt", 1) > 1))
+	if (type == EVENT_TYPE_AGENT_PARTIAL_OUTPUT)
+		return raw_output(o, event);
+	if (!raw_tells(o, event, type))
 		return 0;
 	r = describe_event(event, &words);
 	if (r < 0)
 		return r;
+	leave_reasoning(o->stream);
 	if (o->terminal)
 		leave_line(o);
 	r = output_flush(o);
@@ -415,6 +476,7 @@ int render_stream_end(Output *o)
 
 	if (!o->stream)
 		return 0;
+	leave_reasoning(o->stream);
 	r = interleave_flush(o->stream->interleave, NULL);
 	/* On a terminal the prompt follows. */
 	if (o->style.mode == STREAM_SINGLE || (o->style.mode == STREAM_RAW && o->terminal))
