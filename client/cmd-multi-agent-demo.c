@@ -8,6 +8,7 @@
 #include "client/describe.h"
 #include "client/foreground.h"
 #include "client/key-value.h"
+#include "client/llm-options.h"
 #include "client/render-text.h"
 #include "client/summary.h"
 #include "common/jsonx.h"
@@ -20,6 +21,9 @@
 enum {
 	OPT_AGENTS,
 	OPT_BACKEND,
+	OPT_PROVIDER,
+	OPT_MODEL,
+	OPT_SYSTEM,
 	OPT_OPTION,
 };
 
@@ -37,6 +41,9 @@ static const Option options[] = {
 		.arg = "B",
 		.help = "what kind of agents (mock)",
 		.complete = COMPLETE_BACKEND },
+	[OPT_PROVIDER] = LLM_OPTION_PROVIDER,
+	[OPT_MODEL] = LLM_OPTION_MODEL,
+	[OPT_SYSTEM] = LLM_OPTION_SYSTEM,
 	[OPT_OPTION] = { .name = "option",
 		.letter = 'o',
 		.kind = OPTION_LIST,
@@ -209,6 +216,7 @@ static int run_demo(Demo *d)
 			.mode = STREAM_LINES,
 			.each_chunk = true,
 			.types = 1U << EVENT_TYPE_AGENT_PARTIAL_OUTPUT |
+				1U << EVENT_TYPE_AGENT_WAITING | 1U << EVENT_TYPE_AGENT_RETRYING |
 				1U << EVENT_TYPE_AGENT_COMPLETED | 1U << EVENT_TYPE_AGENT_ERROR,
 			.prefix = prefix,
 			.userdata = d,
@@ -237,6 +245,19 @@ static size_t how_many(const Args *args)
 	return args->n_operands > 0 ? args->n_operands : DEFAULT_AGENTS;
 }
 
+static int make_options(Context *ctx, const OptionValue *v, json_object *opts)
+{
+	LlmOptions given = {
+		.provider = v[OPT_PROVIDER].string,
+		.model = v[OPT_MODEL].string,
+		.system = v[OPT_SYSTEM].string,
+	};
+	int r;
+
+	r = spawn_set_options(ctx, &v[OPT_OPTION], opts);
+	return r == 0 ? llm_options_set(ctx, &given, v[OPT_BACKEND].string, opts) : r;
+}
+
 static int run(Context *ctx, const Args *args)
 {
 	size_t n = how_many(args);
@@ -256,7 +277,7 @@ static int run(Context *ctx, const Args *args)
 	r = opts && specs && demo_agents && d.agents ? uuid_generate(&id) : -ENOMEM;
 	if (r == 0) {
 		uuid_format(&id, d.correlation_id);
-		r = spawn_set_options(ctx, &args->values[OPT_OPTION], opts);
+		r = make_options(ctx, args->values, opts);
 	}
 	if (r == 0)
 		r = prepare(&d, args, opts);
@@ -273,7 +294,8 @@ const Command command_multi_agent_demo = {
 	.details =
 		"Each agent gets one of the prompts. At the end it says how many chunks came from\n"
 		"each, in which order they came, and sums up the events.\n",
-	.example = "  liongatectl multi-agent-demo --agents 5 --option chunks=10 --ephemeral\n",
+	.example = "  liongatectl multi-agent-demo --agents 5 --option chunks=10 --ephemeral\n"
+		   "  liongatectl multi-agent-demo --backend openai 'A haiku' 'A limerick'\n",
 	.options = options,
 	.max_operands = COMMAND_ANY_OPERANDS,
 	.run = run,

@@ -8,6 +8,7 @@
 #include "client/filter.h"
 #include "client/foreground.h"
 #include "client/key-value.h"
+#include "client/llm-options.h"
 #include "client/prompt.h"
 #include "client/spawn.h"
 #include "common/jsonx.h"
@@ -16,6 +17,10 @@ enum {
 	OPT_PROMPT,
 	OPT_PROMPT_FILE,
 	OPT_BACKEND,
+	OPT_PROVIDER,
+	OPT_MODEL,
+	OPT_SYSTEM,
+	OPT_MESSAGES_FILE,
 	OPT_OPTION,
 	OPT_CORRELATION_ID,
 	OPT_LABEL,
@@ -23,6 +28,8 @@ enum {
 	OPT_PRIORITY,
 	OPT_TIMEOUT,
 	OPT_IDLE_TIMEOUT,
+	OPT_CONNECT_TIMEOUT,
+	OPT_FIRST_CHUNK_TIMEOUT,
 	OPT_COUNT,
 	OPT_AGENT_ID,
 	OPT_ON_RESTART,
@@ -49,6 +56,14 @@ static const Option options[] = {
 		.arg = "B",
 		.help = "what kind of agent (mock; exec with `-- PROGRAM`)",
 		.complete = COMPLETE_BACKEND },
+	[OPT_PROVIDER] = LLM_OPTION_PROVIDER,
+	[OPT_MODEL] = LLM_OPTION_MODEL,
+	[OPT_SYSTEM] = LLM_OPTION_SYSTEM,
+	[OPT_MESSAGES_FILE] = { .name = "messages-file",
+		.kind = OPTION_STRING,
+		.arg = "FILE",
+		.help = "the conversation so far: a JSON array of messages",
+		.complete = COMPLETE_FILE },
 	[OPT_OPTION] = { .name = "option",
 		.letter = 'o',
 		.kind = OPTION_LIST,
@@ -81,6 +96,14 @@ static const Option options[] = {
 		.kind = OPTION_DURATION,
 		.arg = "TIME",
 		.help = "end it after so long without output" },
+	[OPT_CONNECT_TIMEOUT] = { .name = "connect-timeout",
+		.kind = OPTION_DURATION,
+		.arg = "TIME",
+		.help = "how long reaching a provider may take" },
+	[OPT_FIRST_CHUNK_TIMEOUT] = { .name = "first-chunk-timeout",
+		.kind = OPTION_DURATION,
+		.arg = "TIME",
+		.help = "how long a provider may take until it begins to answer" },
 	[OPT_COUNT] = { .name = "count",
 		.letter = 'n',
 		.kind = OPTION_UINT,
@@ -104,6 +127,22 @@ static const Option options[] = {
 		.help = "end with the exit code of the agent's program" },
 	{ 0 },
 };
+
+/* NULL: the daemon's default. */
+static const char *backend_of(const Args *args)
+{
+	return args->rest ? "exec" : args->values[OPT_BACKEND].string;
+}
+
+static bool is_exec(const char *backend)
+{
+	return backend && strcmp(backend, "exec") == 0;
+}
+
+static bool is_stdin(const OptionValue *file)
+{
+	return file->set && strcmp(file->string, "-") == 0;
+}
 
 static int add_argv(json_object *opts, const Args *args)
 {
@@ -139,9 +178,18 @@ static int add_cwd(Context *ctx, json_object *opts)
 
 static int make_options(Context *ctx, const Args *args, json_object *opts)
 {
+	const OptionValue *v = args->values;
+	LlmOptions given = {
+		.provider = v[OPT_PROVIDER].string,
+		.model = v[OPT_MODEL].string,
+		.system = v[OPT_SYSTEM].string,
+		.messages_file = v[OPT_MESSAGES_FILE].string,
+	};
 	int r;
 
-	r = spawn_set_options(ctx, &args->values[OPT_OPTION], opts);
+	r = spawn_set_options(ctx, &v[OPT_OPTION], opts);
+	if (r == 0)
+		r = llm_options_set(ctx, &given, backend_of(args), opts);
 	if (r == 0 && args->rest)
 		r = add_argv(opts, args);
 	return r == 0 && args->rest ? add_cwd(ctx, opts) : r;
@@ -158,6 +206,10 @@ static int check(Context *ctx, const Args *args)
 		return context_fail(ctx, EXIT_CODE_USAGE,
 			"what is `%s`? A prompt stands behind --prompt, a program behind `--`",
 			args->operands[0]);
+	if (is_stdin(&v[OPT_MESSAGES_FILE]) &&
+		(args->n_operands > 0 || is_stdin(&v[OPT_PROMPT_FILE])))
+		return context_fail(ctx, EXIT_CODE_USAGE,
+			"standard input is either the prompt or the messages");
 	if (v[OPT_AGENT_ID].set &&
 		uuid_parse(v[OPT_AGENT_ID].string, strlen(v[OPT_AGENT_ID].string), &id) < 0)
 		return context_fail(ctx, EXIT_CODE_USAGE, "--agent-id wants a whole UUID");
@@ -169,7 +221,8 @@ static int check(Context *ctx, const Args *args)
 	return 0;
 }
 
-/* A program need not have a prompt; anything else has nothing to do without. */
+/* A program need not have a prompt, and a conversation may end with it; anything else has nothing to do
+ * without. */
 static int get_prompt(Context *ctx, const Args *args, Buf *prompt)
 {
 	const OptionValue *v = args->values;
@@ -178,10 +231,9 @@ static int get_prompt(Context *ctx, const Args *args, Buf *prompt)
 		.file = v[OPT_PROMPT_FILE].string,
 		.from_stdin = args->n_operands > 0,
 	};
-	bool is_exec =
-		args->rest || (v[OPT_BACKEND].set && strcmp(v[OPT_BACKEND].string, "exec") == 0);
+	bool needed = !is_exec(backend_of(args)) && !v[OPT_MESSAGES_FILE].set;
 
-	if (!source.text && !source.file && !source.from_stdin && !is_exec)
+	if (!source.text && !source.file && !source.from_stdin && needed)
 		return context_fail(ctx, EXIT_CODE_USAGE,
 			"a prompt is missing: --prompt TEXT, --prompt-file FILE or `-` for "
 			"standard input");
@@ -249,7 +301,9 @@ static int run_agents(
 	Foreground fg = {
 		.agents = agents,
 		.n = n,
-		.style = { .mode = n > 1 ? STREAM_LINES : STREAM_RAW },
+		/* What a program writes may be meant for the terminal. */
+		.style = { .mode = n > 1 ? STREAM_LINES : STREAM_RAW,
+			.harmless = !is_exec(specs[0].backend) },
 		.own_exit_code = v[OPT_EXIT_CODE].set,
 	};
 	int r, printed;
@@ -290,7 +344,7 @@ static int run(Context *ctx, const Args *args)
 	_cleanup_filter_ Filter labels = { 0 };
 	_cleanup_buf_ Buf prompt = { 0 };
 	SpawnSpec spec = {
-		.backend = args->rest ? "exec" : v[OPT_BACKEND].string,
+		.backend = backend_of(args),
 		.options = opts,
 		.correlation_id = v[OPT_CORRELATION_ID].string,
 		.group = v[OPT_GROUP].string,
@@ -298,6 +352,8 @@ static int run(Context *ctx, const Args *args)
 		.priority = v[OPT_PRIORITY].integer,
 		.total_ms = v[OPT_TIMEOUT].number,
 		.idle_ms = v[OPT_IDLE_TIMEOUT].number,
+		.connect_ms = v[OPT_CONNECT_TIMEOUT].number,
+		.first_chunk_ms = v[OPT_FIRST_CHUNK_TIMEOUT].number,
 	};
 	int r;
 
@@ -331,7 +387,10 @@ const Command command_spawn_agent = {
 		"input. A program behind `--` is an agent of the backend exec, run in the current\n"
 		"directory.\n"
 		"The V of --option K=V is JSON if it is valid JSON, else a string; dots in K "
-		"nest.\n",
+		"nest.\n"
+		"--messages-file is [{\"role\": \"user\", \"content\": \"...\"}, ...], `-` for "
+		"standard\n"
+		"input; the prompt comes behind it, and need not be there.\n",
 	.example = "  liongatectl spawn-agent --prompt 'Explain this' --backend mock\n"
 		   "  liongatectl spawn-agent --timeout 2m --option limits.memory_bytes=1000000000 "
 		   "\\\n"

@@ -8,7 +8,7 @@
 #include "common/protocol.h"
 #include "common/socket-path.h"
 
-#define AGENT_TIMEOUT_MS 1000
+#define LISTING_TIMEOUT_MS 1000
 
 typedef struct Completer {
 	Context *ctx;
@@ -36,27 +36,34 @@ static void offer_options(const Completer *c, const Option *table)
 	}
 }
 
-static void offer_agents_of(const Completer *c, json_object *message)
+/* What a method lists, and what of it is offered. */
+typedef struct Listing {
+	const char *method;
+	const char *params;
+	const char *list, *key; /* the array in the result, the member of its objects */
+	const char *plain;      /* it goes to a shell: nothing with other characters does */
+} Listing;
+
+static void offer_listed(const Completer *c, const Listing *l, json_object *message)
 {
-	json_object *payload = NULL, *agents;
+	json_object *payload = NULL, *list;
 	const char *method = NULL;
 	uint64_t id = 0;
 
 	if (call_classify(message, &id, &method, &payload) != CALL_RESULT)
 		return;
-	agents = jsonx_get(payload, "agents", json_type_array);
-	for (size_t i = 0; agents && i < json_object_array_length(agents); i++) {
-		json_object *agent = json_object_array_get_idx(agents, i);
-		const char *agent_id = jsonx_get_string(agent, "agent_id", NULL);
+	list = jsonx_get(payload, l->list, json_type_array);
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		json_object *item = json_object_array_get_idx(list, i);
+		const char *word = jsonx_get_string(item, l->key, NULL);
 
-		/* It goes to a shell: only what looks like an id is one. */
-		if (agent_id && strspn(agent_id, "0123456789abcdef-") == strlen(agent_id))
-			offer(c, agent_id);
+		if (word && strspn(word, l->plain) == strlen(word))
+			offer(c, word);
 	}
 }
 
 /* Best effort and in silence: a person is in the middle of a word. */
-static void offer_agents(const Completer *c, const char *params)
+static void offer_listing(const Completer *c, const Listing *l)
 {
 	_cleanup_(call_free_p) Call *call = NULL;
 	_cleanup_json_ json_object *message = NULL;
@@ -66,9 +73,22 @@ static void offer_agents(const Completer *c, const char *params)
 
 	if (socket_path_find(c->ctx->socket_option, &path) < 0 || call_connect(path, &call) < 0)
 		return;
-	if (buf_append_str(&text, params) == 0 && call_send(call, "agent.list", &text, &id) == 0 &&
-		call_receive(call, AGENT_TIMEOUT_MS, &message) == 0)
-		offer_agents_of(c, message);
+	if (buf_append_str(&text, l->params) == 0 && call_send(call, l->method, &text, &id) == 0 &&
+		call_receive(call, LISTING_TIMEOUT_MS, &message) == 0)
+		offer_listed(c, l, message);
+}
+
+static void offer_agents(const Completer *c, const char *params)
+{
+	offer_listing(
+		c, &(Listing){ "agent.list", params, "agents", "agent_id", "0123456789abcdef-" });
+}
+
+static void offer_providers(const Completer *c)
+{
+	offer_listing(
+		c, &(Listing){ "provider.list", "{}", "providers", "name",
+			   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-" });
 }
 
 /* `K=` of each, or K=V where V is one of few. `within` is "", or what stands before K: "limits.". */
@@ -134,6 +154,9 @@ static void offer_values(const Completer *c, Completion kind)
 	case COMPLETE_METHOD:
 		for (int i = 0; i < _METHOD_MAX; i++)
 			offer(c, protocol_method((MethodId)i)->name);
+		break;
+	case COMPLETE_PROVIDER:
+		offer_providers(c);
 		break;
 	case COMPLETE_BACKEND:
 	case COMPLETE_CHANNEL:

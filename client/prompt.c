@@ -42,12 +42,19 @@ int prompt_read_stdin(Buf *b)
 	}
 }
 
+int prompt_read_file(const char *file, Buf *b)
+{
+	if (strcmp(file, "-") == 0)
+		return prompt_read_stdin(b);
+	return file_read(AT_FDCWD, file, MAX_PROMPT_BYTES, b);
+}
+
 static int read_source(const PromptSource *source, Buf *b)
 {
-	if (source->from_stdin || (source->file && strcmp(source->file, "-") == 0))
+	if (source->from_stdin)
 		return prompt_read_stdin(b);
 	if (source->file)
-		return file_read(AT_FDCWD, source->file, MAX_PROMPT_BYTES, b);
+		return prompt_read_file(source->file, b);
 	return source->text ? buf_append_str(b, source->text) : 0;
 }
 

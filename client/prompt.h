@@ -18,3 +18,5 @@ int prompt_get(Context *ctx, const PromptSource *source, Buf *b) _must_check_;
 
 /* Appends all of standard input. -EINTR, -EFBIG, -errno. */
 int prompt_read_stdin(Buf *b) _must_check_;
+/* Appends all of a file, "-" being standard input. As above. */
+int prompt_read_file(const char *file, Buf *b) _must_check_;

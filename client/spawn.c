@@ -83,15 +83,29 @@ static void write_optional(JsonWriter *w, const char *key, const char *value)
 
 static void write_timeouts(JsonWriter *w, const SpawnSpec *spec)
 {
-	if (spec->total_ms == 0 && spec->idle_ms == 0)
-		return;
-	jw_key(w, "timeouts");
-	jw_object_begin(w);
-	if (spec->total_ms > 0)
-		jw_key_uint(w, "total_ms", spec->total_ms);
-	if (spec->idle_ms > 0)
-		jw_key_uint(w, "idle_ms", spec->idle_ms);
-	jw_object_end(w);
+	const struct {
+		const char *key;
+		uint64_t ms;
+	} timeouts[] = {
+		{ "total_ms", spec->total_ms },
+		{ "idle_ms", spec->idle_ms },
+		{ "connect_ms", spec->connect_ms },
+		{ "first_chunk_ms", spec->first_chunk_ms },
+	};
+	bool begun = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(timeouts); i++) {
+		if (timeouts[i].ms == 0)
+			continue;
+		if (!begun) {
+			jw_key(w, "timeouts");
+			jw_object_begin(w);
+		}
+		begun = true;
+		jw_key_uint(w, timeouts[i].key, timeouts[i].ms);
+	}
+	if (begun)
+		jw_object_end(w);
 }
 
 static int write_params(const SpawnSpec *spec, const char *id, Buf *b)

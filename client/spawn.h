@@ -25,6 +25,8 @@ typedef struct SpawnSpec {
 	int64_t priority;
 	uint64_t total_ms;
 	uint64_t idle_ms;
+	uint64_t connect_ms;
+	uint64_t first_chunk_ms;
 } SpawnSpec;
 
 typedef struct SpawnedAgent {

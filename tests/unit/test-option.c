@@ -111,6 +111,7 @@ START_TEST(test_words)
 		{ COMPLETE_STATE, _AGENT_STATE_MAX },
 		{ COMPLETE_FILE, 0 },
 		{ COMPLETE_AGENT, 0 },
+		{ COMPLETE_PROVIDER, 0 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
