@@ -37,6 +37,7 @@ const Command *const command_table[] = {
 	&command_list,
 	&command_multi_agent_demo,
 	&command_output,
+	&command_providers,
 	&command_replay,
 	&command_send,
 	&command_show,

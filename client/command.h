@@ -31,6 +31,7 @@ extern const Command command_help;
 extern const Command command_list;
 extern const Command command_multi_agent_demo;
 extern const Command command_output;
+extern const Command command_providers;
 extern const Command command_replay;
 extern const Command command_send;
 extern const Command command_show;
