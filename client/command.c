@@ -29,6 +29,7 @@ const Option command_global_options[] = {
 };
 
 const Command *const command_table[] = {
+	&command_ask,
 	&command_call,
 	&command_cancel,
 	&command_demo,

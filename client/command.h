@@ -23,6 +23,7 @@ typedef struct Command {
 	int (*run)(Context *ctx, const Args *args);
 } Command;
 
+extern const Command command_ask;
 extern const Command command_call;
 extern const Command command_cancel;
 extern const Command command_demo;
