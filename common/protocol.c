@@ -574,9 +574,44 @@ static const SchemaField exec_options[] = {
 	{ 0 },
 };
 
+/* What a message may hold is the provider's business. */
+static const SchemaField message_item = { .type = SCHEMA_ANY_OBJECT };
+
+static const SchemaField llm_options[] = {
+	{ .name = "provider",
+		.type = SCHEMA_STRING,
+		.no_nul = true,
+		.not_empty = true,
+		.max_bytes = PROTOCOL_MAX_GROUP_BYTES,
+		.doc = "Which provider of the configuration; by default the first of its kind." },
+	{ .name = "model",
+		.type = SCHEMA_STRING,
+		.no_nul = true,
+		.not_empty = true,
+		.doc = "Which model; by default the provider's." },
+	{ .name = "system", .type = SCHEMA_STRING, .doc = "What the model is told to be." },
+	{ .name = "messages",
+		.type = SCHEMA_ARRAY,
+		.items = &message_item,
+		.doc = "The conversation so far, to which the prompt is the next turn." },
+	{ .name = "temperature", .type = SCHEMA_NUMBER, .doc = "How freely it chooses its words." },
+	{ .name = "max_tokens",
+		.type = SCHEMA_INTEGER,
+		.min = 1,
+		.max = INT32_MAX,
+		.doc = "The longest answer." },
+	{ .name = "extra",
+		.type = SCHEMA_ANY_OBJECT,
+		.default_json = "{}",
+		.doc = "Further members of the request's body, as they are." },
+	{ 0 },
+};
+
 static const ProtocolBackend backends[] = {
 	{ "mock", "Makes chunks up, at a rhythm of your choosing.", mock_options },
 	{ "exec", "Runs any program.", exec_options },
+	{ "openai", "Asks a language model over OpenAI's interface.", llm_options },
+	{ "anthropic", "Asks a language model over Anthropic's interface.", llm_options },
 };
 
 const ProtocolBackend *protocol_backend_find(const char *name)
