@@ -224,6 +224,16 @@ static const SchemaField timeouts_fields[] = {
 		.min = 1,
 		.max = MAX_MS,
 		.doc = "Without a chunk." },
+	{ .name = "connect_ms",
+		.type = SCHEMA_INTEGER,
+		.min = 1,
+		.max = MAX_MS,
+		.doc = "Until its provider is reached." },
+	{ .name = "first_chunk_ms",
+		.type = SCHEMA_INTEGER,
+		.min = 1,
+		.max = MAX_MS,
+		.doc = "Until its provider begins to answer." },
 	{ 0 },
 };
 
