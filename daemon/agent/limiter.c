@@ -1,0 +1,186 @@
+#include "daemon/agent/limiter.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define MINUTE_US         (60ULL * 1000 * 1000)
+#define FIRST_PAUSE_US    (1000ULL * 1000)
+#define LONGEST_PAUSE_US  MINUTE_US
+#define LONGEST_SPREAD_US (1000ULL * 1000)
+#define MAX_DOUBLINGS     6U
+#define FIRST_CAP         64U
+#define MOST_RAMP         1024U /* as good as no bound */
+
+static const char *const reasons[_LIMITER_REASON_MAX] = {
+	[LIMITER_CONCURRENT] = "provider_limit",
+	[LIMITER_REQUESTS] = "requests_per_minute",
+	[LIMITER_TOKENS] = "tokens_per_minute",
+	[LIMITER_HELD] = "rate_limited",
+	[LIMITER_RETRY] = "retry",
+};
+
+const char *limiter_reason_to_string(LimiterReason reason)
+{
+	return reasons[reason];
+}
+
+void limiter_init(Limiter *l, const LimiterSettings *settings)
+{
+	*l = (Limiter){ .settings = *settings, .ramp = UINT32_MAX };
+}
+
+void limiter_done(Limiter *l)
+{
+	free(l->requests);
+	l->requests = NULL;
+}
+
+void limiter_configure(Limiter *l, const LimiterSettings *settings)
+{
+	l->settings = *settings;
+}
+
+/* ---- The last minute ---- */
+
+static LimiterRequest *request(const Limiter *l, size_t i)
+{
+	return &l->requests[(l->head + i) & (l->cap - 1)];
+}
+
+static void forget_old(Limiter *l, uint64_t now_us)
+{
+	while (l->n > 0 && request(l, 0)->at_us + MINUTE_US <= now_us) {
+		l->tokens -= request(l, 0)->tokens;
+		l->head = (l->head + 1) & (l->cap - 1);
+		l->first++;
+		l->n--;
+	}
+}
+
+static int make_room(Limiter *l)
+{
+	size_t cap = l->cap > 0 ? l->cap * 2 : FIRST_CAP;
+	LimiterRequest *grown;
+
+	if (l->n < l->cap)
+		return 0;
+	grown = reallocarray(NULL, cap, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	for (size_t i = 0; i < l->n; i++)
+		grown[i] = *request(l, i);
+	free(l->requests);
+	l->requests = grown;
+	l->head = 0;
+	l->cap = cap;
+	return 0;
+}
+
+/* When the oldest requests that are too many, or cost too much, are a minute old. */
+static uint64_t tokens_again_us(const Limiter *l)
+{
+	uint64_t tokens = l->tokens, until_us = 0;
+
+	for (size_t i = 0; i < l->n && tokens >= l->settings.tokens_per_minute; i++) {
+		tokens -= request(l, i)->tokens;
+		until_us = request(l, i)->at_us + MINUTE_US;
+	}
+	return until_us;
+}
+
+LimiterReason limiter_look(Limiter *l, uint64_t now_us, uint64_t *ret_until_us)
+{
+	const LimiterSettings *s = &l->settings;
+
+	*ret_until_us = 0;
+	if (now_us < l->held_until_us) {
+		*ret_until_us = l->held_until_us;
+		return LIMITER_HELD;
+	}
+	if ((s->max_concurrent > 0 && l->running >= s->max_concurrent) || l->unproven >= l->ramp)
+		return LIMITER_CONCURRENT;
+	forget_old(l, now_us);
+	if (s->requests_per_minute > 0 && l->n >= s->requests_per_minute) {
+		*ret_until_us = request(l, l->n - s->requests_per_minute)->at_us + MINUTE_US;
+		return LIMITER_REQUESTS;
+	}
+	if (s->tokens_per_minute > 0 && l->tokens >= s->tokens_per_minute) {
+		*ret_until_us = tokens_again_us(l);
+		return LIMITER_TOKENS;
+	}
+	return LIMITER_OPEN;
+}
+
+int limiter_start(Limiter *l, uint64_t now_us, uint64_t tokens, uint64_t *ret)
+{
+	forget_old(l, now_us);
+	if (l->settings.requests_per_minute > 0 || l->settings.tokens_per_minute > 0) {
+		int r = make_room(l);
+
+		if (r < 0)
+			return r;
+		l->n++;
+		*request(l, l->n - 1) = (LimiterRequest){ .at_us = now_us, .tokens = tokens };
+		l->tokens += tokens;
+		*ret = l->first + l->n - 1;
+	} else {
+		*ret = UINT64_MAX; /* nobody counts it */
+	}
+	l->running++;
+	l->unproven++;
+	return 0;
+}
+
+/* ---- Answers and refusals ---- */
+
+void limiter_prove(Limiter *l)
+{
+	l->unproven--;
+	l->strikes = 0;
+	if (l->ramp == UINT32_MAX)
+		return;
+	l->ramp *= 2;
+	if (l->ramp >= (l->settings.max_concurrent > 0 ? l->settings.max_concurrent : MOST_RAMP))
+		l->ramp = UINT32_MAX;
+}
+
+void limiter_end(Limiter *l, uint64_t number, bool proven, uint64_t tokens)
+{
+	l->running--;
+	if (!proven)
+		l->unproven--;
+	if (tokens != UINT64_MAX && number >= l->first && number - l->first < l->n) {
+		LimiterRequest *one = request(l, (size_t)(number - l->first));
+
+		l->tokens += tokens - one->tokens;
+		one->tokens = tokens;
+	}
+}
+
+uint64_t limiter_hold(Limiter *l, uint64_t now_us, uint64_t pause_us, uint64_t dice)
+{
+	uint64_t until_us, spread_us;
+
+	if (pause_us == 0) {
+		unsigned doublings = l->strikes < MAX_DOUBLINGS ? l->strikes : MAX_DOUBLINGS;
+
+		pause_us = FIRST_PAUSE_US << doublings;
+		if (pause_us > LONGEST_PAUSE_US)
+			pause_us = LONGEST_PAUSE_US;
+		spread_us = pause_us / 2;
+		pause_us -= spread_us;
+	} else {
+		/* Never earlier than was asked for. */
+		if (pause_us > LIMITER_LONGEST_HOLD_US)
+			pause_us = LIMITER_LONGEST_HOLD_US;
+		spread_us = pause_us / 10 < LONGEST_SPREAD_US ? pause_us / 10 : LONGEST_SPREAD_US;
+	}
+	/* Those that were under way when the first one was refused say nothing new. */
+	if (now_us >= l->held_until_us)
+		l->strikes++;
+	until_us = now_us + pause_us + dice % (spread_us + 1);
+	if (until_us > l->held_until_us)
+		l->held_until_us = until_us;
+	l->ramp = 1;
+	return l->held_until_us;
+}

@@ -1,0 +1,71 @@
+/* What one provider lets through: so many calls at once, so many requests and tokens in any minute, and none at all while it
+ * has asked to be left alone.
+ *
+ * After it has been told to wait, it is tried by one call first, and by twice as many after each one that is answered: a
+ * provider that still refuses is asked once for each pause, not by everybody.
+ *
+ * It only reckons: the clock and the dice are its caller's. Times are in us of the monotonic clock. Thread: main. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/cleanup.h"
+
+/* A pause that is longer than this is not waited for: the call fails. */
+#define LIMITER_LONGEST_HOLD_US (3600ULL * 1000 * 1000)
+
+typedef enum LimiterReason {
+	LIMITER_OPEN,
+	LIMITER_CONCURRENT, /* max_concurrent, or the first that are tried after a pause */
+	LIMITER_REQUESTS,   /* requests_per_minute */
+	LIMITER_TOKENS,     /* tokens_per_minute */
+	LIMITER_HELD,       /* the provider has said so */
+	LIMITER_RETRY,      /* not the limiter's: the delay before another attempt */
+	_LIMITER_REASON_MAX,
+} LimiterReason;
+
+/* As AgentWaiting has it; NULL for LIMITER_OPEN. */
+const char *limiter_reason_to_string(LimiterReason reason);
+
+/* 0: none. */
+typedef struct LimiterSettings {
+	uint32_t max_concurrent, requests_per_minute, tokens_per_minute;
+} LimiterSettings;
+
+/* One request of the last minute. */
+typedef struct LimiterRequest {
+	uint64_t at_us;
+	uint64_t tokens;
+} LimiterRequest;
+
+typedef struct Limiter {
+	LimiterSettings settings;
+	uint32_t running;
+	uint32_t unproven; /* of those: not answered yet */
+	uint32_t ramp;     /* how many may be unproven at once; UINT32_MAX: any */
+	uint32_t strikes;  /* pauses since the last answer */
+	uint64_t held_until_us;
+	/* A ring, oldest first. */
+	LimiterRequest *requests;
+	size_t head, n, cap;
+	uint64_t first;  /* number of the oldest, of all there ever were */
+	uint64_t tokens; /* of all of them */
+} Limiter;
+
+void limiter_init(Limiter *l, const LimiterSettings *settings);
+void limiter_done(Limiter *l);
+void limiter_configure(Limiter *l, const LimiterSettings *settings);
+
+/* May another one start? If not, why, and when it may as far as that can be told (0: when one ends). */
+LimiterReason limiter_look(Limiter *l, uint64_t now_us, uint64_t *ret_until_us);
+/* One does; it may cost so many tokens. *ret: its number, for limiter_end(). -ENOMEM. */
+int limiter_start(Limiter *l, uint64_t now_us, uint64_t tokens, uint64_t *ret) _must_check_;
+/* The first sign of it: the provider answers. */
+void limiter_prove(Limiter *l);
+/* It has ended, proven or not, and has cost so many tokens (UINT64_MAX: it is not known). */
+void limiter_end(Limiter *l, uint64_t number, bool proven, uint64_t tokens);
+/* The provider has refused a call, and asks for a pause (0: it does not say how long a one). `dice`: any random number.
+ * Returns until when all are held. */
+uint64_t limiter_hold(Limiter *l, uint64_t now_us, uint64_t pause_us, uint64_t dice);
