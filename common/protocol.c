@@ -161,7 +161,7 @@ static const char *const event_names[] = {
 	NULL,
 };
 
-static const char *const backend_names[] = { "mock", "exec", NULL };
+static const char *const backend_names[] = { "mock", "exec", "openai", "anthropic", NULL };
 static const char *const encodings[] = { "base64", NULL };
 static const char *const on_restart_choices[] = { "fail", "rerun", NULL };
 static const char *const until_choices[] = { "idle", NULL };
@@ -453,6 +453,8 @@ static const ProtocolMethod methods[_METHOD_MAX] = {
 		"{log_id, events, seq, more}", ROLE_OBSERVE, read_params, false },
 	[METHOD_EVENTS_STATS] = { "events.stats", "Counts over what the log holds.",
 		"{events, by_type, agents, chunks, bytes}", ROLE_OBSERVE, stats_params, false },
+	[METHOD_PROVIDER_LIST] = { "provider.list", "Whom agents can ask, and how they fare.",
+		"{providers}", ROLE_OBSERVE, no_params, false },
 	[METHOD_RPC_DISCOVER] = { "rpc.discover", "This list, as an OpenRPC document.",
 		"an OpenRPC document", ROLE_OBSERVE, no_params, false },
 };

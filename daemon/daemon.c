@@ -16,6 +16,7 @@
 #include "daemon/ballast.h"
 #include "daemon/control/control.h"
 #include "daemon/control/listener.h"
+#include "daemon/provider-set.h"
 #include "daemon/state-dir.h"
 
 /* How long the last rows may take to get into the catalog; what does not is found again by the next start. */
@@ -36,6 +37,7 @@ struct Daemon {
 	Config *config;
 	Reaper reaper;
 	struct event_base *base;
+	Timers *timers; /* of agents that wait for a provider */
 	Mailbox *mailbox;
 	struct event *mail_event, *reaper_event;
 	struct event *signal_events[ARRAY_SIZE(stop_signals)], *reload_event;
@@ -284,6 +286,24 @@ static EventLogOptions log_options(const Config *config)
 	};
 }
 
+/* -errno, said: the providers are those that they were. */
+static int set_providers(Daemon *d, const Config *config)
+{
+	_cleanup_buf_ Buf why = { 0 };
+	ProviderSet set;
+	int r = provider_set_load(config, &set, &why);
+
+	if (r < 0) {
+		log_error("%s", why.len > 0 ? why.data : strerror(-r));
+		return r;
+	}
+	r = providers_configure(orchestrator_providers(d->orchestrator), set.settings, set.n);
+	provider_set_done(&set);
+	if (r < 0)
+		log_error("out of memory: some providers are missing");
+	return r;
+}
+
 static void take_over(Daemon *d, Config *config)
 {
 	_cleanup_buf_ Buf changed = { 0 }, fixed = { 0 };
@@ -302,6 +322,9 @@ static void take_over(Daemon *d, Config *config)
 	log_set_level(config->log_level);
 	if (orchestrator_configure(d->orchestrator, config) < 0)
 		log_error("out of memory: some limits are the old ones");
+	config_log_warnings(config);
+	if (set_providers(d, config) < 0)
+		log_warning("the providers stay as they were");
 	control_configure(d->control, config);
 	listener_set_config(d->listener, config);
 	options = log_options(config);
@@ -394,7 +417,9 @@ static int make_base(Daemon *d)
 	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
 	d->base = event_base_new_with_config(config);
 	event_config_free(config);
-	return d->base ? mailbox_new(&d->mailbox) : -ENOMEM;
+	if (!d->base || timers_new(d->base, &d->timers) < 0)
+		return -ENOMEM;
+	return mailbox_new(&d->mailbox);
 }
 
 static int make_events(Daemon *d)
@@ -476,6 +501,7 @@ static int start_agents(Daemon *d, Registry *registry, uint64_t applied, const C
 		.log = d->log,
 		.reader = d->reader,
 		.main = d->mailbox,
+		.timers = d->timers,
 		.registry = registry,
 		.applied = applied,
 		.totals = *totals,
@@ -489,7 +515,9 @@ static int start_agents(Daemon *d, Registry *registry, uint64_t applied, const C
 		},
 	};
 
-	return orchestrator_new(&start, &d->orchestrator);
+	int r = orchestrator_new(&start, &d->orchestrator);
+
+	return r == 0 ? set_providers(d, d->config) : r;
 }
 
 static int start_control(Daemon *d)
@@ -695,6 +723,7 @@ void daemon_free(Daemon *d)
 	for (size_t i = 0; i < ARRAY_SIZE(stop_signals); i++)
 		free_event(d->signal_events[i]);
 	mailbox_free(d->mailbox);
+	timers_free(d->timers);
 	if (d->base)
 		event_base_free(d->base);
 	config_free(d->config);

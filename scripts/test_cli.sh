@@ -290,7 +290,7 @@ test_spawn() {
     run 'unknown option of the backend, JSON' 2 spawn-agent --json --prompt x --option nonsense=1
     err_has '"reason":"invalid_params"'
     run 'unknown backend' 2 spawn-agent --prompt x --backend nope
-    err_has 'must be one of: mock exec'
+    err_has 'must be one of: mock exec openai anthropic'
     run 'a group without a name' 2 spawn-agent --prompt x --group ''
     run 'several' 0 spawn-agent --prompt x --count 3 --option delay_ms=1
     out_has '^[0-9a-f]{8} +\| Partial 1 from x'
@@ -860,6 +860,52 @@ test_demos() {
     run 'multi-agent-demo of failing agents' 1 multi-agent-demo --option fail_after=1
 }
 
+# A mistake in a conversation is told before anybody is asked.
+test_messages_file() {
+    local messages=$dir/messages
+    run 'no such file' 2 spawn-agent --backend openai --messages-file "$dir/nowhere"
+    err_has 'the messages cannot be read from .*/nowhere: No such file'
+    printf '[{"role":"user","content":"hi"},{"role":"user"}]' >"$messages"
+    run 'a message without content' 2 spawn-agent --backend openai --messages-file "$messages"
+    err_has '--messages-file .*/messages: message 2 has no content'
+    printf '{"role":"user","content":"hi"}' >"$messages"
+    run_with "$messages" 'no array' 2 spawn-agent --backend anthropic --messages-file -
+    err_has '--messages-file -: it is no array of messages'
+    printf '[{"role":"user",}]' >"$messages"
+    run 'no JSON' 2 spawn-agent --backend openai --messages-file "$messages"
+    err_has 'it is not JSON: .* at byte 16'
+    printf '[{"role":"user","content":"hi"}]' >"$messages"
+    run_with "$messages" 'prompt and messages from standard input' 2 \
+        spawn-agent --backend openai --messages-file - -
+    err_has 'either the prompt or the messages'
+    run 'messages for a mock' 2 spawn-agent --backend mock --messages-file "$messages"
+    err_has '--messages-file is nothing for the backend mock'
+    run 'a model for nobody knows whom' 2 spawn-agent --model m --prompt x
+    err_has '--model is for a language model: say which kind with --backend'
+    run 'a model for a program' 2 spawn-agent --model m -- true
+    err_has '--model is nothing for the backend exec'
+    run 'two models' 2 spawn-agent --backend openai --model a --option model=b --prompt x
+    err_has '--model and --option model exclude each other'
+    run 'no prompt for a model' 2 spawn-agent --backend openai --model a
+    err_has 'a prompt is missing'
+    run 'options of a model' 0 --complete spawn-agent -b openai -o temp
+    out_is 'temperature=
+'
+}
+
+# Without a provider there is nobody to ask.
+test_no_provider() {
+    run 'ask nobody' 4 ask 'Why?'
+    err_has 'the daemon has no provider to ask: a section \[provider NAME\]'
+    out_is ''
+    run 'ask somebody who is not there' 4 ask --provider nope 'Why?'
+    run 'providers' 0 providers
+    out_has '^NAME +KIND +MODEL +RUNNING +WAITING +HELD +A MINUTE +LAST ERROR$'
+    out_lines 1
+    run 'providers, JSON' 0 providers --json
+    json '.[0] == {providers: []}'
+}
+
 test_ephemeral() {
     local -x TMPDIR=$dir/tmp
     mkdir "$TMPDIR"
@@ -1019,6 +1065,8 @@ test_restart
 test_pruned
 test_demos
 test_completion
+test_messages_file
+test_no_provider
 test_replaced
 test_ephemeral
 

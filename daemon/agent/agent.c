@@ -7,6 +7,7 @@
 #include "common/jsonx.h"
 #include "common/log.h"
 #include "common/utf8.h"
+#include "daemon/agent/providers.h"
 
 /* From row to column. An agent that is on its way to the log counts as queued. */
 static const bool legal[_AGENT_STATE_MAX][_AGENT_STATE_MAX] = {
@@ -42,14 +43,23 @@ bool agent_is_live(const Agent *a)
 	return !agent_state_is_final(a->state);
 }
 
-/* correlation_id, group and labels, in one piece of memory. */
+/* Of the provider that it calls; NULL: it calls none. */
+static const char *provider_of(const Agent *a, json_object *spec)
+{
+	if (!a->backend || !a->backend->calls_provider)
+		return NULL;
+	return jsonx_get_string(jsonx_get(spec, "options", json_type_object), "provider", NULL);
+}
+
+/* correlation_id, group, provider and labels, in one piece of memory. */
 static int copy_strings(Agent *a, json_object *spec)
 {
 	_cleanup_buf_ Buf b = { 0 };
+	const char *provider = provider_of(a, spec);
 	const char *correlation_id = jsonx_get_string(spec, "correlation_id", NULL);
 	json_object *labels = jsonx_get(spec, "labels", json_type_object);
 	const char *group = jsonx_get_string(spec, "group", NULL);
-	size_t group_at, labels_at;
+	size_t group_at, provider_at, labels_at;
 	int r = 0;
 
 	if (!group)
@@ -59,6 +69,9 @@ static int copy_strings(Agent *a, json_object *spec)
 	group_at = b.len;
 	if (r == 0)
 		r = buf_append(&b, group, strlen(group) + 1);
+	provider_at = b.len;
+	if (r == 0 && provider)
+		r = buf_append(&b, provider, strlen(provider) + 1);
 	labels_at = b.len;
 	if (labels) {
 		json_object_object_foreach(labels, name, value)
@@ -83,6 +96,7 @@ static int copy_strings(Agent *a, json_object *spec)
 	b.data = NULL;
 	a->correlation_id = correlation_id ? a->strings : NULL;
 	a->group_name = a->strings + group_at;
+	a->provider = provider ? a->strings + provider_at : NULL;
 	a->labels = a->strings + labels_at;
 	return 0;
 }
@@ -162,6 +176,7 @@ void agent_free(Agent *a)
 {
 	if (!a)
 		return;
+	ticket_free(a->ticket);
 	free(a->strings);
 	free(a->spec);
 	free(a->list_spec);

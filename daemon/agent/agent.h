@@ -17,6 +17,8 @@
 
 typedef struct Agent Agent;
 typedef struct Group Group;
+typedef struct Lane Lane;
+typedef struct Ticket Ticket;
 
 /* Specs up to this length stay in memory; longer ones are read from the log when they are needed. */
 #define AGENT_SPEC_KEPT_BYTES 4096U
@@ -42,6 +44,7 @@ struct Agent {
 	const Backend *backend;
 	const char *correlation_id; /* NULL: none; in `strings` */
 	const char *group_name;     /* in `strings` */
+	const char *provider;       /* NULL: it calls none; in `strings` */
 	const char *labels;         /* name NUL value NUL … NUL; in `strings` */
 	char *strings;
 	char *spec; /* the AgentSpawned event's object, JSON text; NULL: longer than is kept */
@@ -72,12 +75,13 @@ struct Agent {
 	size_t ending_len;
 	Runner *runner; /* where `run` is */
 	AgentRun *run;  /* NULL: none */
+	Ticket *ticket; /* of one that calls a provider, once it is accepted; else NULL */
 	Buf input;      /* what was sent to it while there is no run; of this daemon's life alone */
 	bool input_ended;
 
 	/* Who has it on a list. */
-	Group *group;        /* NULL: neither queued nor running */
-	HeapNode queue_node; /* Group.queue */
+	Lane *lane;          /* NULL: neither queued nor running */
+	HeapNode queue_node; /* Lane.queue */
 	Agent *hash_next;    /* Registry */
 	ListNode by_seq;     /* Registry */
 	ListNode ended;      /* Orchestrator: waits for being forgotten */

@@ -1,102 +1,9 @@
-#include "daemon/agent/orchestrator.h"
-
+#include "daemon/agent/orchestrator-internal.h"
 #include <errno.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/jsonx-find.h"
 #include "common/jsonx.h"
 #include "common/log.h"
-#include "daemon/agent/spec-job.h"
-#include "daemon/eventlog/emitter.h"
-
-struct Orchestrator {
-	OrchestratorHooks hooks;
-	const Config *config;
-	EventLog *log;
-	Reader *reader;
-	Registry registry;
-	Scheduler scheduler;
-	Projection projection;
-	Emitter emitter;
-	Runner **runners;
-	unsigned n_runners;
-	AgentCounts counts;   /* by state, as the log says it */
-	size_t input_bytes;   /* Agent.input of all */
-	ListNode ended;       /* agents that wait for being forgotten, by their last event */
-	ListNode unsaid;      /* agents whose last event found no memory; by Agent.ended too */
-	uint64_t settled_seq; /* what recovery had to say ends before it */
-	uint32_t waiting_for_spec;
-	bool stopping, all_ended_said;
-};
-
-/* ---- Events that main says ---- */
-
-static JsonWriter *begin(Orchestrator *o, EventType type, const Agent *a)
-{
-	JsonWriter *w = emitter_begin(&o->emitter);
-	char id[UUID_TEXT_LEN + 1];
-
-	jw_key_cstring(w, "type", protocol_event_name(type));
-	if (a) {
-		uuid_format(&a->id, id);
-		jw_key_string(w, "agent_id", id, UUID_TEXT_LEN);
-		if (a->correlation_id)
-			jw_key_cstring(w, "correlation_id", a->correlation_id);
-	}
-	return w;
-}
-
-static int end(Orchestrator *o, Agent *a, EventMeta meta)
-{
-	meta.owner = a;
-	meta.agent = a ? a->seq : 0;
-	return emitter_end(&o->emitter, &meta);
-}
-
-static int say_error(Orchestrator *o, Agent *a, AgentErrorCode code, const char *message)
-{
-	JsonWriter *w = begin(o, EVENT_TYPE_AGENT_ERROR, a);
-	uint64_t now_us = clock_realtime_us(), took_us = 0;
-
-	if (a->started_us > 0 && now_us > a->started_us)
-		took_us = now_us - a->started_us;
-	jw_key_cstring(w, "code", agent_error_to_string(code));
-	jw_key_cstring(w, "message", message);
-	jw_key_uint(w, "chunks", a->chunks);
-	jw_key_uint(w, "bytes", a->bytes);
-	jw_key_uint(w, "duration_ms", took_us / USEC_PER_MSEC);
-	return end(o, a, (EventMeta){ .type = EVENT_TYPE_AGENT_ERROR, .code = (uint8_t)code });
-}
-
-static void drop_input(Orchestrator *o, Agent *a)
-{
-	o->input_bytes -= a->input.len;
-	buf_done(&a->input);
-}
-
-/* Ends an agent that no worker has. */
-static int end_here(Orchestrator *o, Agent *a, AgentErrorCode code, const char *message)
-{
-	int r = say_error(o, a, code, message);
-
-	if (r < 0)
-		return r;
-	a->stop = code;
-	drop_input(o, a);
-	scheduler_leave(&o->scheduler, a);
-	return 0;
-}
-
-static int say_retrying(Orchestrator *o, Agent *a)
-{
-	JsonWriter *w = begin(o, EVENT_TYPE_AGENT_RETRYING, a);
-
-	jw_key_uint(w, "attempt", a->attempt + 1);
-	jw_key_cstring(w, "code", agent_error_to_string(AGENT_ERROR_INTERRUPTED));
-	jw_key_uint(w, "delay_ms", 0);
-	return end(o, a, (EventMeta){ .type = EVENT_TYPE_AGENT_RETRYING });
-}
 
 /* ---- Start and end ---- */
 
@@ -148,8 +55,13 @@ int orchestrator_new(const OrchestratorStart *start, Orchestrator **ret)
 	projection_init(&o->projection, start->log, start->reader, start->applied);
 	emitter_init(&o->emitter, eventlog_committer(start->log));
 	r = scheduler_init(&o->scheduler, start->config);
-	if (r == 0)
+	if (r == 0) {
+		ProvidersHooks hooks = orchestrator_providers_hooks;
+
+		hooks.userdata = o;
+		providers_init(&o->providers, &o->scheduler, start->timers, &hooks);
 		r = start_runners(o, start);
+	}
 	if (r < 0) {
 		orchestrator_free(o);
 		return r;
@@ -176,8 +88,12 @@ void orchestrator_free(Orchestrator *o)
 	free(o->runners);
 	emitter_done(&o->emitter);
 	projection_done(&o->projection);
-	scheduler_done(&o->scheduler);
+	/* Queues and gates look at their agents, also when one of them goes. */
+	list_foreach (node, &o->registry.by_seq)
+		scheduler_leave(&o->scheduler, container_of(node, Agent, by_seq));
 	registry_done(&o->registry);
+	providers_done(&o->providers);
+	scheduler_done(&o->scheduler);
 	free(o);
 }
 
@@ -190,7 +106,7 @@ int orchestrator_configure(Orchestrator *o, const Config *config)
 static int say_started(
 	Orchestrator *o, const Uuid *instance_id, uint64_t requeued, uint64_t interrupted)
 {
-	JsonWriter *w = begin(o, EVENT_TYPE_DAEMON_STARTED, NULL);
+	JsonWriter *w = orchestrator_begin(o, EVENT_TYPE_DAEMON_STARTED, NULL);
 	char id[UUID_TEXT_LEN + 1];
 	uint64_t from, to;
 
@@ -206,23 +122,35 @@ static int say_started(
 		jw_key_uint(w, "to", to);
 		jw_object_end(w);
 	}
-	return end(o, NULL, (EventMeta){ .type = EVENT_TYPE_DAEMON_STARTED });
+	return orchestrator_end(o, NULL, (EventMeta){ .type = EVENT_TYPE_DAEMON_STARTED });
+}
+
+static int say_rerun(Orchestrator *o, Agent *a)
+{
+	JsonWriter *w = orchestrator_begin(o, EVENT_TYPE_AGENT_RETRYING, a);
+
+	jw_key_uint(w, "attempt", a->attempt + 1);
+	jw_key_cstring(w, "code", agent_error_to_string(AGENT_ERROR_INTERRUPTED));
+	jw_key_uint(w, "delay_ms", 0);
+	return orchestrator_end(o, a, (EventMeta){ .type = EVENT_TYPE_AGENT_RETRYING });
 }
 
 static int recover_agent(Orchestrator *o, Agent *a)
 {
-	int r;
+	int r = a->provider ? ticket_new(&o->providers, a, a->provider) : 0;
 
+	if (r < 0)
+		return r;
 	if (a->state == AGENT_STATE_QUEUED) {
 		o->counts.queued++;
-		r = scheduler_join(&o->scheduler, a, a->group_name);
-		return r < 0 ? r : scheduler_enqueue(&o->scheduler, a);
+		return orchestrator_enqueue(o, a);
 	}
 	o->counts.running++;
 	if (a->rerun)
-		return say_retrying(o, a);
+		return say_rerun(o, a);
 	a->stop = AGENT_ERROR_INTERRUPTED;
-	return say_error(o, a, AGENT_ERROR_INTERRUPTED, "the daemon died while it ran");
+	return orchestrator_say_error(
+		o, a, AGENT_ERROR_INTERRUPTED, "the daemon died while it ran");
 }
 
 int orchestrator_recovered(Orchestrator *o, const Uuid *instance_id, uint64_t *ret_events)
@@ -257,14 +185,19 @@ int orchestrator_reserve(
 {
 	const char *group = jsonx_get_string(spawn, "group", NULL);
 	Agent *a;
-	int r;
+	Gate *gate = NULL;
+	int r = agent_new(id, spawn, uid, &a);
 
-	if (!scheduler_has_room(&o->scheduler, group))
-		return -ENOBUFS;
-	r = agent_new(id, spawn, uid, &a);
 	if (r < 0)
 		return r;
-	r = scheduler_join(&o->scheduler, a, group);
+	if (a->provider)
+		r = ticket_new(&o->providers, a, a->provider);
+	if (a->ticket)
+		gate = &a->ticket->provider->gate;
+	if (r == 0 && !scheduler_has_room(&o->scheduler, group, gate))
+		r = -ENOBUFS;
+	if (r == 0)
+		r = scheduler_join(&o->scheduler, a, group, gate);
 	if (r < 0) {
 		agent_free(a);
 		return r;
@@ -288,7 +221,7 @@ static bool is_logged(const SchemaField *f)
 int orchestrator_submit(Orchestrator *o, Agent *a, json_object *spawn)
 {
 	const SchemaField *options = protocol_backend_find(a->backend->name)->options;
-	JsonWriter *w = begin(o, EVENT_TYPE_AGENT_SPAWNED, a);
+	JsonWriter *w = orchestrator_begin(o, EVENT_TYPE_AGENT_SPAWNED, a);
 
 	for (const SchemaField *f = protocol_method(METHOD_AGENT_SPAWN)->params; f->name; f++) {
 		json_object *value = NULL;
@@ -306,7 +239,7 @@ int orchestrator_submit(Orchestrator *o, Agent *a, json_object *spawn)
 		}
 	}
 	jw_key_uint(w, "uid", a->uid);
-	return end(o, a, (EventMeta){ .type = EVENT_TYPE_AGENT_SPAWNED });
+	return orchestrator_end(o, a, (EventMeta){ .type = EVENT_TYPE_AGENT_SPAWNED });
 }
 
 void orchestrator_withdraw(Orchestrator *o, Agent *a)
@@ -322,175 +255,6 @@ void orchestrator_rejected(Orchestrator *o, void *owner)
 	orchestrator_withdraw(o, owner);
 }
 
-/* ---- Running ---- */
-
-static Runner *least_loaded(const Orchestrator *o)
-{
-	Runner *best = o->runners[0];
-
-	for (unsigned i = 1; i < o->n_runners; i++)
-		if (runner_load(o->runners[i]) < runner_load(best))
-			best = o->runners[i];
-	return best;
-}
-
-/* `spec` is its AgentSpawned object, of which a run needs two members. */
-static int make_run(Orchestrator *o, Agent *a, const char *spec, size_t len)
-{
-	_cleanup_json_ json_object *prompt = NULL, *options = NULL;
-	BackendSpec backend_spec = {
-		.agent_id = a->id,
-		.attempt = a->attempt + 1,
-		.input = a->input.data,
-		.input_len = a->input.len,
-		.input_ended = a->input_ended,
-		.kill_grace_ms = o->config->kill_grace_ms,
-	};
-	AgentRunSpec run_spec = {
-		.owner = a,
-		.agent = a->seq,
-		.id = &a->id,
-		.correlation_id = a->correlation_id,
-		.attempt = a->attempt + 1,
-		.accepted_us = a->queued_us,
-		.chunks = a->chunks,
-		.bytes = a->bytes,
-		.total_ms = a->total_ms,
-		.idle_ms = a->idle_ms,
-		.kill_grace_ms = o->config->kill_grace_ms,
-	};
-	int r = jsonx_find_value(spec, len, "prompt", &prompt);
-
-	if (r == 0)
-		r = jsonx_find_value(spec, len, "options", &options);
-	if (r < 0)
-		return r == -ENOENT ? -EBADMSG : r;
-	if (!json_object_is_type(prompt, json_type_string) ||
-		!json_object_is_type(options, json_type_object))
-		return -EBADMSG;
-	backend_spec.prompt = json_object_get_string(prompt);
-	backend_spec.prompt_len = (size_t)json_object_get_string_len(prompt);
-	backend_spec.options = options;
-	r = a->backend->run_new(&backend_spec, &run_spec.backend_run);
-	return r < 0 ? r : agent_run_new(&run_spec, &a->run);
-}
-
-/* It ends, be there memory to say so now or not. */
-static void cannot_start(Orchestrator *o, Agent *a, int error)
-{
-	AgentErrorCode code =
-		error == -ENOMEM ? AGENT_ERROR_RESOURCE_LIMIT : AGENT_ERROR_SPAWN_FAILED;
-
-	if (end_here(o, a, code, strerror(-error)) == 0)
-		return;
-	a->stop = code;
-	list_append(&o->unsaid, &a->ended);
-}
-
-static void say_unsaid(Orchestrator *o)
-{
-	while (!list_empty(&o->unsaid)) {
-		Agent *a = container_of(o->unsaid.next, Agent, ended);
-
-		if (end_here(o, a, a->stop, "out of memory") < 0)
-			return;
-		list_remove(&a->ended);
-	}
-}
-
-static void start_with(Orchestrator *o, Agent *a, const char *spec, size_t len)
-{
-	int r = make_run(o, a, spec, len);
-
-	if (r < 0) {
-		cannot_start(o, a, r);
-		return;
-	}
-	drop_input(o, a);
-	a->runner = least_loaded(o);
-	runner_start(a->runner, a->run);
-}
-
-static void on_spec(Agent *a, const char *spec, size_t len, int error, void *userdata)
-{
-	Orchestrator *o = userdata;
-
-	o->waiting_for_spec--;
-	if (a->stop != AGENT_ERROR_NONE) /* ended meanwhile */
-		return;
-	if (o->stopping) /* it stays queued, for the next start */
-		scheduler_leave(&o->scheduler, a);
-	else if (error < 0)
-		cannot_start(o, a, error);
-	else
-		start_with(o, a, spec, len);
-}
-
-static void start_agent(Orchestrator *o, Agent *a)
-{
-	int r;
-
-	if (a->spec) {
-		start_with(o, a, a->spec, a->spec_len);
-		return;
-	}
-	r = spec_job_post(o->reader, o->log, a, on_spec, o);
-	if (r < 0)
-		cannot_start(o, a, r);
-	else
-		o->waiting_for_spec++;
-}
-
-int orchestrator_cancel(Orchestrator *o, Agent *a)
-{
-	AgentStop stop = {
-		.code = AGENT_ERROR_CANCELLED,
-		.kill_grace_ms = o->config->kill_grace_ms,
-	};
-
-	if (a->run)
-		return runner_stop_run(a->runner, a->run, stop);
-	if (a->stop != AGENT_ERROR_NONE)
-		return 0; /* its last event is on its way */
-	return end_here(o, a, AGENT_ERROR_CANCELLED, "it was cancelled before it started");
-}
-
-/* For one that does not run yet. Returns what Backend.send() would. */
-static ssize_t keep_input(Orchestrator *o, Agent *a, const char *bytes, size_t len, bool eof)
-{
-	size_t waiting = a->prompt_bytes + a->input.len;
-	int r;
-
-	if (!a->takes_input || a->input_ended || a->stop != AGENT_ERROR_NONE || !agent_is_live(a))
-		return -EPIPE;
-	if (o->stopping)
-		return -ECANCELED;
-	if (len > 0 && waiting + len > PROTOCOL_MAX_INPUT_BYTES)
-		return -ENOBUFS;
-	if (len > PROTOCOL_MAX_ALL_INPUT_BYTES - o->input_bytes)
-		return -EDQUOT;
-	r = buf_append(&a->input, bytes, len);
-	if (r < 0)
-		return r;
-	o->input_bytes += len;
-	a->input_ended = eof;
-	return (ssize_t)(waiting + len);
-}
-
-int orchestrator_send(Orchestrator *o, Agent *a, const char *bytes, size_t len, bool eof,
-	RunnerOnSent on_sent, void *userdata)
-{
-	ssize_t r;
-
-	if (a->run)
-		return runner_send(a->runner, a->run, bytes, len, eof, on_sent, userdata);
-	r = keep_input(o, a, bytes, len, eof);
-	if (r < 0)
-		return (int)r;
-	on_sent(r, userdata);
-	return 0;
-}
-
 /* ---- What the log says ---- */
 
 static void apply_spawned(Orchestrator *o, Agent *a, const Batch *b, const BatchEntry *e)
@@ -504,7 +268,7 @@ static void apply_spawned(Orchestrator *o, Agent *a, const Batch *b, const Batch
 	if (agent_set_spec(a, object, len) < 0)
 		log_warning("out of memory: a spec will be read from the log");
 	registry_accept(&o->registry, a);
-	if (scheduler_enqueue(&o->scheduler, a) < 0)
+	if (orchestrator_enqueue(o, a) < 0)
 		log_error("out of memory: an agent cannot be queued"); /* room was reserved */
 	o->hooks.on_accepted(a, o->hooks.userdata);
 	agent_notify(a, AGENT_ACCEPTED);
@@ -519,22 +283,10 @@ static void apply_started(Orchestrator *o, Agent *a, const Batch *b, const Batch
 	a->started_us = b->time_us;
 	a->pid = e->meta.pid;
 	a->output_seq = a->last_seq;
+	if (a->ticket)
+		a->ticket->waiting = LIMITER_OPEN;
 	o->counts.queued--;
 	o->counts.running++;
-}
-
-static void apply_retrying(Orchestrator *o, Agent *a)
-{
-	if (!agent_move(a, AGENT_STATE_QUEUED))
-		return;
-	o->counts.running--;
-	o->counts.queued++;
-	if (a->stop != AGENT_ERROR_NONE) /* its end is on its way */
-		return;
-	a->queued_us = clock_monotonic_us();
-	if (scheduler_join(&o->scheduler, a, a->group_name) < 0 ||
-		scheduler_enqueue(&o->scheduler, a) < 0)
-		log_error("out of memory: an agent cannot be queued again");
 }
 
 static AgentState final_state(const BatchEntry *e)
@@ -567,6 +319,8 @@ static void apply_ended(Orchestrator *o, Agent *a, const Batch *b, const BatchEn
 	if (agent_set_ending(a, object, len) < 0)
 		log_error("out of memory: an agent's ending is not shown");
 	scheduler_leave(&o->scheduler, a);
+	if (a->ticket)
+		orchestrator_call_over(a, b, e);
 	if (a->run)
 		runner_free_run(a->runner, TAKE_PTR(a->run));
 	list_append(&o->ended, &a->ended);
@@ -588,7 +342,10 @@ static void apply_entry(Orchestrator *o, const Batch *b, const BatchEntry *e, ui
 		apply_started(o, a, b, e);
 		break;
 	case EVENT_TYPE_AGENT_RETRYING:
-		apply_retrying(o, a);
+		orchestrator_apply_retrying(o, a, b, e);
+		break;
+	case EVENT_TYPE_AGENT_WAITING:
+		orchestrator_apply_waiting(a, b, e);
 		break;
 	case EVENT_TYPE_AGENT_COMPLETED:
 	case EVENT_TYPE_AGENT_ERROR:
@@ -608,6 +365,8 @@ static void apply_output(Orchestrator *o, const BatchEntry *e, uint64_t seq)
 	a->last_seq = seq;
 	a->chunks++;
 	a->bytes += e->meta.raw_bytes;
+	if (a->ticket && !a->ticket->proven)
+		ticket_proven(a->ticket);
 	if (a->dirty_since == 0)
 		projection_note(&o->projection, a, seq, false);
 }
@@ -674,10 +433,12 @@ static bool may_start(const Orchestrator *o)
 bool orchestrator_end_turn(Orchestrator *o)
 {
 	Agent *a;
+	bool more;
 
 	while (may_start(o) && (a = scheduler_next(&o->scheduler)))
-		start_agent(o, a);
-	say_unsaid(o);
+		orchestrator_start(o, a);
+	orchestrator_say_unsaid(o);
+	more = !providers_end_turn(&o->providers);
 	for (unsigned i = 0; i < o->n_runners; i++)
 		runner_flush(o->runners[i]);
 	emitter_flush(&o->emitter);
@@ -687,7 +448,7 @@ bool orchestrator_end_turn(Orchestrator *o)
 		o->all_ended_said = true;
 		o->hooks.on_all_ended(o->hooks.userdata);
 	}
-	return !list_empty(&o->unsaid);
+	return more || !list_empty(&o->unsaid);
 }
 
 int orchestrator_drain(Orchestrator *o, const char *reason)
@@ -697,9 +458,9 @@ int orchestrator_drain(Orchestrator *o, const char *reason)
 	if (o->stopping)
 		return 0;
 	o->stopping = true;
-	w = begin(o, EVENT_TYPE_DAEMON_STOPPING, NULL);
+	w = orchestrator_begin(o, EVENT_TYPE_DAEMON_STOPPING, NULL);
 	jw_key_cstring(w, "reason", reason);
-	return end(o, NULL, (EventMeta){ .type = EVENT_TYPE_DAEMON_STOPPING });
+	return orchestrator_end(o, NULL, (EventMeta){ .type = EVENT_TYPE_DAEMON_STOPPING });
 }
 
 void orchestrator_end_all(Orchestrator *o, uint32_t kill_grace_ms)
@@ -724,6 +485,11 @@ bool orchestrator_is_stopping(const Orchestrator *o)
 Registry *orchestrator_registry(Orchestrator *o)
 {
 	return &o->registry;
+}
+
+Providers *orchestrator_providers(Orchestrator *o)
+{
+	return &o->providers;
 }
 
 Projection *orchestrator_projection(Orchestrator *o)

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "daemon/agent/projection.h"
+#include "daemon/agent/providers.h"
 #include "daemon/agent/registry.h"
 #include "daemon/agent/scheduler.h"
 
@@ -25,6 +26,7 @@ typedef struct OrchestratorStart {
 	EventLog *log;        /* lent; started */
 	Reader *reader;       /* lent */
 	Mailbox *main;        /* lent */
+	Timers *timers;       /* lent: main's */
 	Registry *registry;   /* moved: what recovery found */
 	uint64_t applied;     /* by the catalog */
 	CatalogStats totals;  /* of the catalog */
@@ -88,6 +90,7 @@ void orchestrator_end_all(Orchestrator *o, uint32_t kill_grace_ms);
 bool orchestrator_is_stopping(const Orchestrator *o);
 
 Registry *orchestrator_registry(Orchestrator *o);
+Providers *orchestrator_providers(Orchestrator *o);
 Projection *orchestrator_projection(Orchestrator *o);
 AgentCounts orchestrator_counts(const Orchestrator *o);
 unsigned orchestrator_workers(const Orchestrator *o);

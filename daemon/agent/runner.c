@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/utf8.h"
+#include "daemon/backend/http.h"
 #include "daemon/eventlog/emitter.h"
 #include "daemon/reaper/reaper-client.h"
 
@@ -230,7 +231,23 @@ static int say_error(AgentRun *run, const BackendEvent *e)
 		jw_key_cstring(w, "which", run->which);
 	write_counts(run, w);
 	write_details(w, e->details);
-	return end(run, (EventMeta){ .type = EVENT_TYPE_AGENT_ERROR, .code = (uint8_t)code });
+	return end(run, (EventMeta){ .type = EVENT_TYPE_AGENT_ERROR,
+				.code = (uint8_t)code,
+				.delay_ms = e->delay_ms });
+}
+
+static int say_retrying(AgentRun *run, const BackendEvent *e)
+{
+	JsonWriter *w = begin(run, EVENT_TYPE_AGENT_RETRYING);
+
+	jw_key_uint(w, "attempt", run->attempt + 1);
+	jw_key_cstring(w, "code", agent_error_to_string(e->code));
+	jw_key_uint(w, "delay_ms", e->delay_ms);
+	jw_key_cstring(w, "message", e->message);
+	write_details(w, e->details);
+	return end(run, (EventMeta){ .type = EVENT_TYPE_AGENT_RETRYING,
+				.code = (uint8_t)e->code,
+				.delay_ms = e->delay_ms });
 }
 
 /* ---- Backpressure ---- */
@@ -315,6 +332,8 @@ static void on_end(AgentRun *run, const BackendEvent *e)
 		error = say_lost(run);
 	else if (e->type == BACKEND_DONE)
 		error = say_completed(run, e);
+	else if (e->type == BACKEND_RETRY && run->stopped == AGENT_ERROR_NONE)
+		error = say_retrying(run, e);
 	else
 		error = say_error(run, e);
 	if (error == 0)
@@ -354,6 +373,7 @@ static void on_event(const BackendEvent *e, void *userdata)
 		break;
 	case BACKEND_DONE:
 	case BACKEND_ERROR:
+	case BACKEND_RETRY:
 		on_end(run, e);
 		break;
 	}
@@ -650,11 +670,12 @@ static void on_worker_stop(Worker *w, void *userdata)
 {
 	Runner *r = userdata;
 
-	(void)w;
 	emitter_flush(&r->emitter);
 	free_runs(&r->runs);
 	free_runs(&r->done);
 	free_runs(&r->unsaid);
+	http_client_free(worker_http(w));
+	worker_set_http(w, NULL);
 	reaper_client_free(r->reaper);
 	r->reaper = NULL;
 }

@@ -18,14 +18,24 @@ static bool agent_before(const HeapNode *x, const HeapNode *y)
 	return a->priority != b->priority ? a->priority > b->priority : a->seq < b->seq;
 }
 
-static Group *ready_group(const HeapNode *n)
+static Lane *ready_lane(const HeapNode *n)
 {
-	return container_of(n, Group, ready_node);
+	return container_of(n, Lane, ready_node);
 }
 
-static bool group_before(const HeapNode *x, const HeapNode *y)
+static bool lane_before(const HeapNode *x, const HeapNode *y)
 {
-	return agent_before(heap_top(&ready_group(x)->queue), heap_top(&ready_group(y)->queue));
+	return agent_before(heap_top(&ready_lane(x)->queue), heap_top(&ready_lane(y)->queue));
+}
+
+static Gate *ready_gate(const HeapNode *n)
+{
+	return container_of(n, Gate, ready_node);
+}
+
+static bool gate_before(const HeapNode *x, const HeapNode *y)
+{
+	return lane_before(heap_top(&ready_gate(x)->lanes), heap_top(&ready_gate(y)->lanes));
 }
 
 static Group **bucket(const Scheduler *s, const char *name)
@@ -76,22 +86,82 @@ static void grow(Scheduler *s)
 		hash_add(s, container_of(node, Group, node));
 }
 
+/* ---- What is ready ---- */
+
+/* Takes the lane and its gate out of where they stand: before the order of what they are compared by changes. */
+static void lift(Scheduler *s, Lane *l)
+{
+	heap_remove(&s->ready, &l->gate->ready_node);
+	heap_remove(&l->gate->lanes, &l->ready_node);
+}
+
+static void settle_gate(Scheduler *s, Gate *gate)
+{
+	/* There is room: scheduler_add_gate() saw to it. */
+	if (gate->open && gate->lanes.n > 0)
+		(void)!heap_add(&s->ready, &gate->ready_node);
+}
+
+/* And puts them where they belong now. */
+static void settle(Scheduler *s, Lane *l)
+{
+	/* There is room: get_lane() saw to it. */
+	if (l->queue.n > 0 && l->group->running < l->group->max_running)
+		(void)!heap_add(&l->gate->lanes, &l->ready_node);
+	settle_gate(s, l->gate);
+}
+
+/* The group has filled up, or has room again. */
+static void settle_group(Scheduler *s, const Group *g)
+{
+	list_foreach (node, &g->lanes) {
+		Lane *l = container_of(node, Lane, node);
+
+		lift(s, l);
+		settle(s, l);
+	}
+}
+
+/* ---- Groups and lanes ---- */
+
+static int lane_init(Lane *l, Group *g, Gate *gate)
+{
+	int r = heap_reserve(&gate->lanes, gate->n_lanes + 1);
+
+	if (r < 0)
+		return r;
+	gate->n_lanes++;
+	l->group = g;
+	l->gate = gate;
+	heap_init(&l->queue, agent_before);
+	heap_node_init(&l->ready_node);
+	list_append(&g->lanes, &l->node);
+	return 0;
+}
+
+static void lane_done(Lane *l)
+{
+	list_remove(&l->node);
+	heap_done(&l->queue);
+	l->gate->n_lanes--;
+}
+
 static int get_group(Scheduler *s, const char *name, Group **ret)
 {
 	size_t len = strlen(name);
 	Group *g = find_group(s, name);
 
 	if (!g) {
-		/* Room for all groups, whenever they become ready. */
-		int r = heap_reserve(&s->ready, s->n_groups + 1);
-
-		g = r == 0 ? calloc(1, sizeof(*g) + len + 1) : NULL;
+		g = calloc(1, sizeof(*g) + len + 1);
 		if (!g)
 			return -ENOMEM;
+		list_init(&g->lanes);
+		if (lane_init(&g->lane, g, &s->no_gate) < 0) {
+			free(g);
+			return -ENOMEM;
+		}
 		memcpy(g->name, name, len);
 		g->max_running = UINT32_MAX;
-		heap_init(&g->queue, agent_before);
-		heap_node_init(&g->ready_node);
 		if (s->n_groups >= s->n_buckets)
 			grow(s);
 		list_append(&s->groups, &g->node);
@@ -102,44 +172,63 @@ static int get_group(Scheduler *s, const char *name, Group **ret)
 	return 0;
 }
 
+static int get_lane(Group *g, Gate *gate, Lane **ret)
+{
+	Lane *l;
+
+	list_foreach (node, &g->lanes) {
+		l = container_of(node, Lane, node);
+		if (l->gate == gate) {
+			*ret = l;
+			return 0;
+		}
+	}
+	l = calloc(1, sizeof(*l));
+	if (!l || lane_init(l, g, gate) < 0) {
+		free(l);
+		return -ENOMEM;
+	}
+	*ret = l;
+	return 0;
+}
+
 static void free_group(Scheduler *s, Group *g)
 {
 	s->n_groups--;
 	hash_remove(s, g);
 	list_remove(&g->node);
-	heap_done(&g->queue);
+	list_foreach_safe (node, &g->lanes) {
+		Lane *l = container_of(node, Lane, node);
+
+		lane_done(l);
+		if (l != &g->lane)
+			free(l);
+	}
 	free(g);
 }
 
 static void free_if_unused(Scheduler *s, Group *g)
 {
-	if (g->configured || g->running > 0 || g->spawning > 0 || g->queue.n > 0)
+	if (g->configured || g->running > 0 || g->spawning > 0 || g->queued > 0)
 		return;
-	heap_remove(&s->ready, &g->ready_node);
 	free_group(s, g);
 }
 
-/* Puts the group where its first agent belongs, or takes it out. Room was reserved by get_group(). */
-static int settle(Scheduler *s, Group *g)
+static void free_lane_if_unused(Lane *l)
 {
-	bool ready = g->queue.n > 0 && g->running < g->max_running;
-
-	if (!ready)
-		heap_remove(&s->ready, &g->ready_node);
-	else if (heap_node_in(&g->ready_node))
-		heap_update(&s->ready, &g->ready_node);
-	else
-		return heap_add(&s->ready, &g->ready_node);
-	return 0;
+	if (l == &l->group->lane || l->running > 0 || l->spawning > 0 || l->queue.n > 0)
+		return;
+	lane_done(l);
+	free(l);
 }
 
 int scheduler_init(Scheduler *s, const Config *config)
 {
 	*s = (Scheduler){ .n_buckets = FIRST_BUCKETS };
 	list_init(&s->groups);
-	heap_init(&s->ready, group_before);
+	heap_init(&s->ready, gate_before);
 	s->buckets = calloc(s->n_buckets, sizeof(*s->buckets));
-	if (!s->buckets)
+	if (!s->buckets || scheduler_add_gate(s, &s->no_gate) < 0)
 		return -ENOMEM;
 	if (getrandom(&s->seed, sizeof(s->seed), GRND_NONBLOCK) < 0)
 		s->seed = 0; /* works too */
@@ -153,7 +242,37 @@ void scheduler_done(Scheduler *s)
 	list_foreach_safe (node, &s->groups)
 		free_group(s, container_of(node, Group, node));
 	free(s->buckets);
+	heap_done(&s->no_gate.lanes);
 	heap_done(&s->ready);
+}
+
+int scheduler_add_gate(Scheduler *s, Gate *gate)
+{
+	int r = heap_reserve(&s->ready, s->n_gates + 1);
+
+	if (r < 0)
+		return r;
+	*gate = (Gate){ .open = true };
+	heap_node_init(&gate->ready_node);
+	heap_init(&gate->lanes, lane_before);
+	s->n_gates++;
+	return 0;
+}
+
+void scheduler_remove_gate(Scheduler *s, Gate *gate)
+{
+	heap_remove(&s->ready, &gate->ready_node);
+	heap_done(&gate->lanes);
+	s->n_gates--;
+}
+
+void scheduler_set_gate(Scheduler *s, Gate *gate, bool open)
+{
+	if (gate->open == open)
+		return;
+	heap_remove(&s->ready, &gate->ready_node);
+	gate->open = open;
+	settle_gate(s, gate);
 }
 
 int scheduler_configure(Scheduler *s, const Config *config)
@@ -180,46 +299,55 @@ int scheduler_configure(Scheduler *s, const Config *config)
 	list_foreach_safe (node, &s->groups) {
 		Group *g = container_of(node, Group, node);
 
-		if (r == 0)
-			r = settle(s, g);
+		settle_group(s, g);
 		free_if_unused(s, g);
 	}
 	return r;
 }
 
 /* As far as can be told now: it will not have to wait. `g` may be NULL: a new group. */
-static bool starts_at_once(const Scheduler *s, const Group *g)
+static bool starts_at_once(const Scheduler *s, const Group *g, const Gate *gate)
 {
-	/* What is queued in groups that are full does not compete. */
+	/* What is queued in groups that are full, or behind gates that are shut, does not compete. */
 	uint32_t queued = s->ready.n > 0 ? s->queued : 0;
 
-	if (g && (uint64_t)g->running + g->spawning + g->queue.n >= g->max_running)
+	if (gate && !gate->open)
+		return false;
+	if (g && (uint64_t)g->running + g->spawning + g->queued >= g->max_running)
 		return false;
 	return (uint64_t)s->running + s->spawning - s->waiting + queued < s->max_running;
 }
 
-bool scheduler_has_room(const Scheduler *s, const char *group)
+bool scheduler_has_room(const Scheduler *s, const char *group, const Gate *gate)
 {
-	return starts_at_once(s, find_group(s, group)) ||
+	return starts_at_once(s, find_group(s, group), gate) ||
 	       (uint64_t)s->queued + s->waiting < s->max_queued;
 }
 
-int scheduler_join(Scheduler *s, Agent *a, const char *group)
+int scheduler_join(Scheduler *s, Agent *a, const char *group, Gate *gate)
 {
-	int r = get_group(s, group, &a->group);
+	Group *g;
+	Lane *l;
+	int r = get_group(s, group, &g);
 
 	if (r < 0)
 		return r;
-	/* From here on nothing that concerns it can fail for want of memory. */
-	r = heap_reserve(&a->group->queue, a->group->queue.n + a->group->spawning + 1);
+	r = get_lane(g, gate ? gate : &s->no_gate, &l);
+	if (r == 0) {
+		/* From here on nothing that concerns it can fail for want of memory. */
+		r = heap_reserve(&l->queue, l->queue.n + l->spawning + 1);
+		if (r < 0)
+			free_lane_if_unused(l);
+	}
 	if (r < 0) {
-		free_if_unused(s, a->group);
-		a->group = NULL;
+		free_if_unused(s, g);
 		return r;
 	}
-	a->waits = !starts_at_once(s, a->group);
+	a->lane = l;
+	a->waits = !starts_at_once(s, g, gate);
 	s->waiting += a->waits;
-	a->group->spawning++;
+	l->spawning++;
+	g->spawning++;
 	a->spawning = true;
 	s->spawning++;
 	return 0;
@@ -231,67 +359,93 @@ static void end_spawning(Scheduler *s, Agent *a)
 		return;
 	a->spawning = false;
 	s->waiting -= a->waits;
-	a->group->spawning--;
+	a->lane->spawning--;
+	a->lane->group->spawning--;
 	s->spawning--;
 }
 
 int scheduler_enqueue(Scheduler *s, Agent *a)
 {
+	Lane *l = a->lane;
 	int r;
 
 	end_spawning(s, a);
-	r = heap_add(&a->group->queue, &a->queue_node);
-	if (r < 0)
-		return r;
-	s->queued++;
-	return settle(s, a->group);
+	lift(s, l);
+	r = heap_add(&l->queue, &a->queue_node);
+	if (r == 0) {
+		s->queued++;
+		l->group->queued++;
+		l->gate->queued++;
+	}
+	settle(s, l);
+	return r;
+}
+
+/* Its lane is lifted. */
+static void unqueue(Scheduler *s, Agent *a)
+{
+	Lane *l = a->lane;
+
+	heap_remove(&l->queue, &a->queue_node);
+	s->queued--;
+	l->group->queued--;
+	l->gate->queued--;
 }
 
 Agent *scheduler_next(Scheduler *s)
 {
 	HeapNode *top = heap_top(&s->ready);
 	Group *g;
+	Lane *l;
 	Agent *a;
 
 	if (!top || s->running >= s->max_running)
 		return NULL;
-	g = ready_group(top);
-	a = queued_agent(heap_top(&g->queue));
-	/* Out first: the order of groups is by their first agents. */
-	heap_remove(&s->ready, &g->ready_node);
-	heap_remove(&g->queue, &a->queue_node);
-	s->queued--;
+	l = ready_lane(heap_top(&ready_gate(top)->lanes));
+	g = l->group;
+	a = queued_agent(heap_top(&l->queue));
+	lift(s, l);
+	unqueue(s, a);
 	s->running++;
 	g->running++;
+	l->running++;
 	a->starting = true;
-	if (settle(s, g) < 0)
-		return a; /* the heap had room for the group a moment ago */
+	settle(s, l);
+	if (g->running == g->max_running)
+		settle_group(s, g);
 	return a;
 }
 
 static void stop_running(Scheduler *s, Agent *a)
 {
+	Group *g = a->lane->group;
+
 	s->running--;
-	a->group->running--;
+	g->running--;
+	a->lane->running--;
 	a->starting = false;
+	if (g->running + 1 == g->max_running)
+		settle_group(s, g);
 }
 
 void scheduler_leave(Scheduler *s, Agent *a)
 {
-	Group *g = a->group;
+	Lane *l = a->lane;
+	Group *g;
 
-	if (!g)
+	if (!l)
 		return;
+	g = l->group;
 	if (a->spawning) {
 		end_spawning(s, a);
 	} else if (heap_node_in(&a->queue_node)) {
-		heap_remove(&s->ready, &g->ready_node);
-		heap_remove(&g->queue, &a->queue_node);
-		s->queued--;
+		lift(s, l);
+		unqueue(s, a);
+		settle(s, l);
 	} else {
 		stop_running(s, a);
 	}
-	a->group = NULL;
-	if (settle(s, g) == 0)
-		free_if_unused(s, g);
+	a->lane = NULL;
+	free_lane_if_unused(l);
+	free_if_unused(s, g);
 }

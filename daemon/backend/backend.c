@@ -2,7 +2,12 @@
 
 #include <string.h>
 
-static const Backend *const backends[] = { &backend_mock, &backend_exec };
+static const Backend *const backends[] = {
+	&backend_mock,
+	&backend_exec,
+	&backend_openai,
+	&backend_anthropic,
+};
 
 const Backend *backend_find(const char *name)
 {

@@ -3,10 +3,10 @@
  * A backend takes part twice. On the main thread it looks at the options of a spawn (check) and makes
  * a run out of an accepted one (run_new), which is then handed to a worker. On the worker's thread the
  * run is started, and speaks through on_event: START once, PARTIAL_OUTPUT any number of times, then
- * exactly one of DONE and ERROR, after which it is silent for ever and waits to be freed.
+ * exactly one of DONE, ERROR and RETRY, after which it is silent for ever and waits to be freed.
  *
- * A backend never blocks, never sees the registry, the log or a client, and adds no time-outs of its
- * own: total and idle time are its runner's, who cancels it.
+ * A backend never blocks, and never sees the registry, the log or a client. Total and idle time are its runner's, who
+ * cancels it; one that calls a provider has the time-outs of that, idle among them.
  *
  * Thread: each function says. */
 #pragma once
@@ -19,6 +19,7 @@
 #include "common/protocol.h"
 #include "common/rpc-error.h"
 #include "common/uuid.h"
+#include "daemon/backend/provider.h"
 
 typedef struct Worker Worker;
 typedef struct BackendRun BackendRun;
@@ -29,6 +30,7 @@ typedef enum BackendEventType {
 	BACKEND_PARTIAL_OUTPUT,
 	BACKEND_DONE,
 	BACKEND_ERROR,
+	BACKEND_RETRY, /* this attempt is over, another is to follow: as final as ERROR */
 } BackendEventType;
 
 /* Lent for the duration of the call. */
@@ -44,11 +46,14 @@ typedef struct BackendEvent {
 	const char *chunk;
 	size_t chunk_len;
 
-	/* ERROR */
+	/* ERROR, RETRY */
 	AgentErrorCode code;
 	const char *message;
+	/* RETRY: before the next attempt. With code rate_limited, of ERROR too: the pause that the provider asks for, 0 if it
+	 * does not say how long a one. */
+	uint32_t delay_ms;
 
-	/* DONE, ERROR: further members of the event as JSON text, each led by a comma
+	/* DONE, ERROR, RETRY: further members of the event as JSON text, each led by a comma
 	 * (`,"exit_code":3`); NULL or "" for none. */
 	const char *details;
 } BackendEvent;
@@ -67,6 +72,10 @@ typedef struct BackendSpec {
 	size_t input_len;
 	bool input_ended; /* and that was all */
 	uint32_t kill_grace_ms;
+	/* Of a backend that calls a provider. */
+	ProviderSettings *provider; /* who keeps it takes a reference */
+	uint32_t retries;           /* attempts that the provider has had of it */
+	json_object *timeouts;      /* as the spawn gave them */
 } BackendSpec;
 
 /* The common head of every run; a backend embeds it first in a struct of its own. */
@@ -81,6 +90,9 @@ struct BackendRun {
 struct Backend {
 	const char *name; /* as in protocol_backend_find(), whose table has been checked already */
 
+	/* It calls a provider, of the kind that is its name. */
+	bool calls_provider;
+
 	/* Main. What the table of options cannot say. NULL: nothing. 0; -EINVAL with *reterr; -ENOMEM. */
 	int (*check)(json_object *options, RpcError *reterr);
 	/* Main. Will a run with these options take what send() brings? NULL: none does. */
@@ -91,7 +103,7 @@ struct Backend {
 	/* Worker, all that follow. start() may call on_event already, and reports failure by an ERROR event;
 	 * never both. */
 	void (*start)(BackendRun *run);
-	/* Asks it to end, `kill_grace_ms` being how long a program has between SIGTERM and SIGKILL: DONE or ERROR follows, soon or late.
+	/* Asks it to end, `kill_grace_ms` being how long a program has between SIGTERM and SIGKILL: its last event follows, soon or late.
 	 * Asked again, a shorter grace shortens it. */
 	void (*cancel)(BackendRun *run, uint32_t kill_grace_ms);
 	/* Takes no more intake until resume(): a pipe is not read, a timer is held. No event but DONE and ERROR
@@ -102,12 +114,14 @@ struct Backend {
 	 * -EPIPE (takes no input, or no more), -ENOBUFS (above PROTOCOL_MAX_INPUT_BYTES; nothing was
 	 * taken), -ENOMEM. NULL: it takes none. */
 	ssize_t (*send)(BackendRun *run, const char *bytes, size_t len, bool eof);
-	/* Any thread, if it was never started; else the worker, after DONE or ERROR, or when the daemon ends at once. Bears NULL. */
+	/* Any thread, if it was never started; else the worker, after its last event, or when the daemon ends at once. Bears NULL. */
 	void (*free)(BackendRun *run);
 };
 
 extern const Backend backend_mock;
 extern const Backend backend_exec;
+extern const Backend backend_openai;
+extern const Backend backend_anthropic;
 
 /* NULL if there is none of that name. */
 const Backend *backend_find(const char *name);

@@ -6,7 +6,6 @@
 #include "common/jsonx.h"
 #include "common/utf8.h"
 #include "daemon/backend/secret.h"
-#include "daemon/backend/exec-env.h"
 
 static int refuse_name(RpcError *reterr, const char *map, const char *name, const char *what)
 {

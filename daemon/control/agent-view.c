@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/jsonx.h"
 #include "common/utf8.h"
+#include "daemon/agent/providers.h"
 
 static void write_time(JsonWriter *w, const char *key, uint64_t time_us)
 {
@@ -50,15 +51,41 @@ static void write_prompt(JsonWriter *w, json_object *spec, bool whole)
 		jw_key_string(w, "prompt", prompt, whole ? len : cut_prompt(prompt, len));
 }
 
-static void write_row(JsonWriter *w, const CatalogRow *row, int32_t pid)
+AgentNow agent_view_now(const Agent *a)
+{
+	AgentNow now = { .pid = a->pid };
+
+	if (a->ticket && a->state == AGENT_STATE_QUEUED && a->ticket->waiting != LIMITER_OPEN) {
+		now.waiting = limiter_reason_to_string(a->ticket->waiting);
+		now.provider = a->provider;
+		now.until_us = a->ticket->waiting_until_us;
+	}
+	return now;
+}
+
+static void write_now(JsonWriter *w, const AgentNow *now)
+{
+	if (now->pid > 0)
+		jw_key_int(w, "pid", now->pid);
+	if (!now->waiting)
+		return;
+	jw_key(w, "waiting");
+	jw_object_begin(w);
+	jw_key_cstring(w, "reason", now->waiting);
+	jw_key_cstring(w, "provider", now->provider);
+	write_time(w, "until", now->until_us);
+	jw_object_end(w);
+}
+
+static void write_row(JsonWriter *w, const CatalogRow *row, const AgentNow *now)
 {
 	jw_key_cstring(w, "group", row->group);
 	jw_key_cstring(w, "correlation_id", row->correlation_id);
 	jw_key_int(w, "priority", row->priority);
 	jw_key_uint(w, "uid", row->uid);
 	jw_key_uint(w, "attempt", row->attempt);
-	if (pid > 0)
-		jw_key_int(w, "pid", pid);
+	if (now)
+		write_now(w, now);
 	write_time(w, "spawned_at", row->spawned_us);
 	write_time(w, "started_at", row->started_us);
 	write_time(w, "ended_at", row->ended_us);
@@ -70,7 +97,7 @@ static void write_row(JsonWriter *w, const CatalogRow *row, int32_t pid)
 		jw_key_raw(w, "ending", row->ending, row->ending_len);
 }
 
-static void write_view(JsonWriter *w, const CatalogRow *row, int32_t pid, bool whole)
+static void write_view(JsonWriter *w, const CatalogRow *row, const AgentNow *now, bool whole)
 {
 	_cleanup_json_ json_object *spec = NULL;
 	char id[UUID_TEXT_LEN + 1];
@@ -94,16 +121,16 @@ static void write_view(JsonWriter *w, const CatalogRow *row, int32_t pid, bool w
 	write_member(w, spec, "labels");
 	if (whole)
 		write_member(w, spec, "context");
-	write_row(w, row, pid);
+	write_row(w, row, now);
 	jw_object_end(w);
 }
 
-void agent_view_write(JsonWriter *w, const CatalogRow *row, int32_t pid)
+void agent_view_write(JsonWriter *w, const CatalogRow *row, const AgentNow *now)
 {
-	write_view(w, row, pid, true);
+	write_view(w, row, now, true);
 }
 
-void agent_view_write_entry(JsonWriter *w, const CatalogRow *row, int32_t pid)
+void agent_view_write_entry(JsonWriter *w, const CatalogRow *row, const AgentNow *now)
 {
-	write_view(w, row, pid, false);
+	write_view(w, row, now, false);
 }

@@ -16,24 +16,24 @@ typedef struct GetJob {
 	AgentCall *call;
 	Agent *agent; /* held; NULL: it is in the catalog alone */
 	CatalogRow row;
-	int32_t pid;
+	AgentNow now;
 	uint64_t seq;
 	LogView view;
 	Buf result;
 } GetJob;
 
-static int write_view(Buf *result, const CatalogRow *row, int32_t pid)
+static int write_view(Buf *result, const CatalogRow *row, const AgentNow *now)
 {
 	JsonWriter w;
 
 	jw_init(&w, result);
-	agent_view_write(&w, row, pid);
+	agent_view_write(&w, row, now);
 	return jw_finish(&w);
 }
 
 static int on_row(const CatalogRow *row, void *userdata)
 {
-	return write_view(userdata, row, 0);
+	return write_view(userdata, row, NULL);
 }
 
 static int write_with_spec(GetJob *j, Reader *reader)
@@ -46,7 +46,7 @@ static int write_with_spec(GetJob *j, Reader *reader)
 		return r;
 	row.spec = spec.data;
 	row.spec_len = spec.len;
-	return write_view(&j->result, &row, j->pid);
+	return write_view(&j->result, &row, &j->now);
 }
 
 static bool get_run(ReaderJob *job, Reader *reader)
@@ -92,7 +92,7 @@ static void get_later(AgentCall *call, Agent *a, uint64_t seq)
 		j->agent = a;
 		a->holds++;
 		j->row = agent_row(a);
-		j->pid = a->pid;
+		j->now = agent_view_now(a);
 	}
 	j->view = eventlog_view(call->control->log);
 	control_post(call->control, call->request, &j->job);
@@ -101,6 +101,7 @@ static void get_later(AgentCall *call, Agent *a, uint64_t seq)
 /* No agent changes without an event. */
 static int write_latest(AgentText *latest, const Agent *a)
 {
+	AgentNow now = agent_view_now(a);
 	CatalogRow row;
 	int r;
 
@@ -110,7 +111,7 @@ static int write_latest(AgentText *latest, const Agent *a)
 	latest->seq = a->seq;
 	latest->last_seq = a->last_seq;
 	latest->text.len = 0;
-	r = write_view(&latest->text, &row, a->pid);
+	r = write_view(&latest->text, &row, &now);
 	if (r < 0)
 		latest->text.len = 0;
 	return r;

@@ -24,7 +24,7 @@ typedef struct Entry {
 typedef struct Found {
 	Agent *agent; /* held */
 	CatalogRow row;
-	int32_t pid;
+	AgentNow now;
 } Found;
 
 typedef struct ListJob {
@@ -98,14 +98,14 @@ static int read_query(ListJob *j)
 	return 0;
 }
 
-static int add_entry(ListJob *j, const CatalogRow *row, int32_t pid)
+static int add_entry(ListJob *j, const CatalogRow *row, const AgentNow *now)
 {
 	size_t offset = j->text.len;
 	JsonWriter w;
 	int r;
 
 	jw_init(&w, &j->text);
-	agent_view_write_entry(&w, row, pid);
+	agent_view_write_entry(&w, row, now);
 	r = jw_finish(&w);
 	if (r < 0) {
 		j->text.len = offset;
@@ -146,7 +146,7 @@ static Found hold(Agent *a)
 		row.spec_len = a->list_spec_len;
 	}
 	a->holds++;
-	return (Found){ .agent = a, .row = row, .pid = a->pid };
+	return (Found){ .agent = a, .row = row, .now = agent_view_now(a) };
 }
 
 static void find_in_memory(ListJob *j, const Registry *registry)
@@ -171,7 +171,7 @@ static int on_row(const CatalogRow *row, void *userdata)
 	for (size_t i = 0; i < j->n_found; i++)
 		if (j->entries[i].seq == row->seq)
 			return 0;
-	return add_entry(j, row, 0);
+	return add_entry(j, row, NULL);
 }
 
 static int newest_first(const void *a, const void *b)
@@ -193,7 +193,7 @@ static int step(ListJob *j, Reader *reader)
 		return catalog_list_stretch(reader_catalog(reader), &j->query, on_row, j);
 	}
 	found = &j->found[j->n_shown++];
-	r = add_entry(j, &found->row, found->pid);
+	r = add_entry(j, &found->row, &found->now);
 	return r < 0 ? r : 1;
 }
 

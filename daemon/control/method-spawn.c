@@ -90,6 +90,72 @@ static int fill_all(json_object *params)
 	return r;
 }
 
+static int provider_error(RpcError *e, const char *name, const char *backend)
+{
+	if (name)
+		rpc_error_set(e, RPC_INVALID_PARAMS,
+			"options.provider: there is no provider %.128s of kind %s", name, backend);
+	else
+		rpc_error_set(e, RPC_INVALID_PARAMS,
+			"there is no provider of kind %s: the configuration needs a [provider "
+			"NAME] "
+			"with kind = %s",
+			backend, backend);
+	rpc_error_add_string(e, "param", "options.provider");
+	return -EINVAL;
+}
+
+static int add_string(json_object *o, const char *key, const char *text)
+{
+	json_object *value = json_object_new_string(text);
+
+	if (!value || json_object_object_add(o, key, value) < 0) {
+		json_object_put(value);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Which provider and which model it is, where it says none: the log is to tell. */
+static int fill_provider(const Control *c, const char *backend, json_object *options, RpcError *e)
+{
+	const Providers *providers = orchestrator_providers(c->orchestrator);
+	const char *name = jsonx_get_string(options, "provider", NULL);
+	const Provider *p =
+		name ? providers_find(providers, name) : providers_first(providers, backend);
+	int r = 0;
+
+	if (!p || strcmp(p->settings->kind, backend) != 0)
+		return provider_error(e, name, backend);
+	if (!name)
+		r = add_string(options, "provider", p->name);
+	if (r < 0 || jsonx_get_string(options, "model", NULL))
+		return r;
+	if (p->settings->model)
+		return add_string(options, "model", p->settings->model);
+	rpc_error_set(e, RPC_INVALID_PARAMS,
+		"options.model is missing, and provider %.128s has no model of its own", p->name);
+	rpc_error_add_string(e, "param", "options.model");
+	return -EINVAL;
+}
+
+/* What only they know that call a provider. */
+static int check_timeouts(json_object *params, RpcError *e)
+{
+	static const char *const names[] = { "connect_ms", "first_chunk_ms" };
+	json_object *timeouts = jsonx_get(params, "timeouts", json_type_object);
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (!jsonx_get(timeouts, names[i], json_type_int))
+			continue;
+		rpc_error_set(e, RPC_INVALID_PARAMS,
+			"timeouts.%s is for backends that call a provider", names[i]);
+		rpc_error_add_string(e, "param", names[i]);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int check_params(const Control *c, json_object *params, RpcError *e)
 {
 	json_object *options = jsonx_get(params, "options", json_type_object);
@@ -102,10 +168,18 @@ static int check_params(const Control *c, json_object *params, RpcError *e)
 	if (r < 0)
 		return r;
 	name = jsonx_get_string(params, "backend", NULL);
-	r = schema_check_given(protocol_backend_find(name)->options, options, "options", e);
 	backend = backend_find(name);
+	if (backend->calls_provider) {
+		r = schema_fill(fields(), params, "options");
+		options = jsonx_get(params, "options", json_type_object);
+	}
+	if (r == 0)
+		r = schema_check_given(protocol_backend_find(name)->options, options, "options", e);
 	if (r == 0 && backend->check)
 		r = backend->check(options, e);
+	if (r == 0)
+		r = backend->calls_provider ? fill_provider(c, name, options, e)
+					    : check_timeouts(params, e);
 	return r;
 }
 

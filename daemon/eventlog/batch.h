@@ -19,7 +19,9 @@ typedef struct EventMeta {
 	int32_t pid;        /* AgentStarted; 0: none */
 	uint8_t type;       /* EventType */
 	uint8_t channel;    /* AgentPartialOutput */
-	uint8_t code;       /* AgentError */
+	uint8_t code;       /* AgentError, AgentRetrying: AgentErrorCode */
+	uint32_t
+		delay_ms; /* AgentRetrying; AgentError rate_limited: the pause that was asked for, 0: none */
 } EventMeta;
 
 typedef struct BatchEntry {

@@ -288,7 +288,7 @@ static void put_record(IndexRecord *record, const Batch *b, const BatchEntry *e,
 		.raw_bytes = e->meta.raw_bytes,
 		.type = e->meta.type,
 		.channel = e->meta.channel,
-		.code = e->meta.code,
+		.code = e->meta.type == EVENT_TYPE_AGENT_ERROR ? e->meta.code : 0,
 	};
 }
 

@@ -23,7 +23,7 @@ struct Worker {
 	struct event *mail_event;
 	Timers *timers;
 	ListNode deferred;
-	void *reaper;
+	void *reaper, *http;
 	struct {
 		uint64_t ms;
 		const struct timeval *tv;
@@ -271,6 +271,16 @@ void worker_set_reaper(Worker *w, void *client)
 void *worker_reaper(const Worker *w)
 {
 	return w->reaper;
+}
+
+void worker_set_http(Worker *w, void *client)
+{
+	w->http = client;
+}
+
+void *worker_http(const Worker *w)
+{
+	return w->http;
 }
 
 uint64_t worker_now_us(Worker *w)

@@ -58,5 +58,8 @@ const struct timeval *worker_timeout(Worker *w, uint64_t ms, struct timeval *scr
 /* A slot for the worker's line to the reaper (a ReaperClient), for the backend that needs it. Lends. */
 void worker_set_reaper(Worker *w, void *client);
 void *worker_reaper(const Worker *w);
+/* And one for what its calls to providers share (an HttpClient). Lends. */
+void worker_set_http(Worker *w, void *client);
+void *worker_http(const Worker *w);
 /* Time of this turn, monotonic: cheap. */
 uint64_t worker_now_us(Worker *w);

@@ -24,6 +24,7 @@ METHODS = {
     "events.unsubscribe": "observe",
     "events.read": "observe",
     "events.stats": "observe",
+    "provider.list": "observe",
     "rpc.discover": "observe",
 }
 
@@ -150,6 +151,7 @@ INVALID_PARAMS = [
     ("events.stats", {"nope": 1}, "nope"),
     ("events.unsubscribe", {"nope": 1}, "nope"),
     ("daemon.status", {"nope": 1}, "nope"),
+    ("provider.list", {"nope": 1}, "nope"),
     ("rpc.discover", {"nope": 1}, "nope"),
 ]
 

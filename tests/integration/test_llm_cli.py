@@ -156,6 +156,62 @@ class Ask(Case):
         self.assertIn("no room", self.err)
 
 
+class Spawn(Case):
+    """The same by hand."""
+
+    def test_spawn_agent(self):
+        out = self.ctl(
+            "spawn-agent", "--backend", "openai", "--provider", "local", "--model", "big", "--system", "Be brief",
+            "--option", "temperature=0.2", "--option", "extra.seed=7", "--prompt", "Why?",
+            "--connect-timeout", "5s", "--first-chunk-timeout", "1m", "--timeout", "2m", "--idle-timeout", "500ms",
+        )
+        self.assertEqual((out, self.err), ("Because.\n", ""))
+        params = self.spawned()
+        self.assertEqual((params["backend"], params["prompt"]), ("openai", "Why?"))
+        self.assertEqual(
+            params["options"],
+            {"provider": "local", "model": "big", "system": "Be brief", "temperature": 0.2, "extra": {"seed": 7}},
+        )
+        self.assertEqual(
+            params["timeouts"], {"total_ms": 120000, "idle_ms": 500, "connect_ms": 5000, "first_chunk_ms": 60000}
+        )
+        self.assertEqual(self.daemon.params("provider.list"), [])
+
+    def test_messages(self):
+        messages = [
+            {"role": "user", "content": [{"type": "text", "text": "Hi, Grüner"}]},
+            {"role": "assistant", "content": "Hi"},
+        ]
+        path = os.path.join(self.daemon.dir, "messages.json")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(dumps(messages))
+        self.ctl("spawn-agent", "--backend", "anthropic", "--messages-file", path, "--prompt", "Why?")
+        self.ctl("spawn-agent", "--backend", "anthropic", "--messages-file", "-", stdin=dumps(messages).encode())
+        with_prompt, without = self.daemon.params("agent.spawn")
+        self.assertEqual((with_prompt["prompt"], with_prompt["options"]), ("Why?", {"messages": messages}))
+        self.assertEqual((without["prompt"], without["options"]), ("", {"messages": messages}))
+
+    def test_demo(self):
+        out = self.ctl_demo("multi-agent-demo", "--backend", "openai", "--model", "m", "--provider", "local", "one", "two")
+        self.assertRegex(out, r"(?m)^A +~ Let me see\.$")
+        self.assertRegex(out, r"(?m)^B +\| cause\.$")
+        self.assertEqual([p["prompt"] for p in self.daemon.params("agent.spawn")], ["one", "two"])
+        for params in self.daemon.params("agent.spawn"):
+            self.assertEqual((params["backend"], params["options"]), ("openai", {"provider": "local", "model": "m"}))
+
+    def ctl_demo(self, *args):
+        agents = {"spawned": 2, "completed": 2, "failed": 0, "cancelled": 0}
+        stats = {"events": 0, "by_type": {}, "agents": agents, "chunks": 0, "bytes": 0}
+        self.daemon.methods.update({"events.stats": stats, "agent.list": {"agents": []}})
+        return self.ctl(*args)
+
+    def test_ask_of_a_kind(self):
+        self.ctl("ask", "Why?", "--backend", "anthropic")
+        self.assertEqual((self.spawned()["backend"], self.spawned()["options"]), ("anthropic", {"provider": "cloud"}))
+        self.ctl("ask", "Why?", "--backend", "anthropic", "--provider", "local", expect=4)
+        self.assertIn("there is no provider local of the kind anthropic; there is local (openai), cloud", self.err)
+
+
 class Ends(Case):
     def ends(self, event, code, words, *script):
         self.fake(script=[STARTED, *script, event])

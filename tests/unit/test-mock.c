@@ -53,6 +53,9 @@ static void on_event(const BackendEvent *e, void *userdata)
 	case BACKEND_DONE:
 		tell("|done", "", 0);
 		break;
+	case BACKEND_RETRY:
+		ck_abort_msg("a mock calls nobody");
+		break;
 	case BACKEND_ERROR:
 		ck_assert_ptr_nonnull(e->message);
 		tell("|error ", agent_error_to_string(e->code),

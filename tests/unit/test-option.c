@@ -105,7 +105,7 @@ START_TEST(test_words)
 		Completion kind;
 		size_t n;
 	} kinds[] = {
-		{ COMPLETE_BACKEND, 2 },
+		{ COMPLETE_BACKEND, 4 },
 		{ COMPLETE_CHANNEL, _CHANNEL_MAX },
 		{ COMPLETE_EVENT_TYPE, _EVENT_TYPE_MAX - 1 },
 		{ COMPLETE_STATE, _AGENT_STATE_MAX },

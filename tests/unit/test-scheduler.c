@@ -21,6 +21,7 @@ static Config config = {
 	.n_groups = ARRAY_SIZE(groups),
 };
 static uint64_t next_seq;
+static Gate *gate; /* that spawn() puts agents behind; NULL: none */
 
 static void setup(void)
 {
@@ -44,7 +45,7 @@ static Agent *spawn(const char *group, int32_t priority)
 	Agent *a = make_agent(++next_seq, NULL);
 
 	a->priority = priority;
-	ck_assert_int_eq(scheduler_join(&scheduler, a, group), 0);
+	ck_assert_int_eq(scheduler_join(&scheduler, a, group, gate), 0);
 	ck_assert(a->spawning);
 	return a;
 }
@@ -73,7 +74,7 @@ static Agent *next(Agent *expected)
 static void end(Agent *a)
 {
 	scheduler_leave(&scheduler, a);
-	ck_assert_ptr_null(a->group);
+	ck_assert_ptr_null(a->lane);
 	scheduler_leave(&scheduler, a);
 	agent_free(a);
 }
@@ -262,13 +263,84 @@ START_TEST(test_configure)
 }
 END_TEST
 
+/* ---- Gates ---- */
+
+/* Behind a gate that is shut nobody comes through, and keeps nobody else; when it opens, the order is what it always is. */
+START_TEST(test_gate)
+{
+	Gate shut;
+	Agent *behind[3], *low, *high;
+
+	ck_assert_int_eq(scheduler_add_gate(&scheduler, &shut), 0);
+	gate = &shut;
+	behind[0] = queue("x", 1);
+	behind[1] = queue("y", 3);
+	behind[2] = queue("one", 2);
+	gate = NULL;
+	scheduler_set_gate(&scheduler, &shut, false);
+	low = queue("x", 0);
+	ck_assert_uint_eq(shut.queued, 3);
+	next(low);
+	next(NULL);
+	assert_counts(1, 3, 0);
+	scheduler_set_gate(&scheduler, &shut, true);
+	scheduler_set_gate(&scheduler, &shut, true);
+	high = queue("x", 9);
+	next(high);
+	next(behind[1]);
+	scheduler_set_gate(&scheduler, &shut, false);
+	next(NULL);
+	end(behind[2]); /* out of the queue */
+	scheduler_set_gate(&scheduler, &shut, true);
+	next(behind[0]);
+	ck_assert_uint_eq(shut.queued, 0);
+	end(low);
+	end(high);
+	end(behind[0]);
+	end(behind[1]);
+	ck_assert_uint_eq(shut.n_lanes, 0);
+	ck_assert_uint_eq(count_groups(), 2);
+	scheduler_remove_gate(&scheduler, &shut);
+}
+END_TEST
+
+/* A group that fills up does so for all of its lanes, whichever gate they are behind. */
+START_TEST(test_gates_of_one_group)
+{
+	Gate gates[2];
+	Agent *a, *b, *c;
+
+	for (size_t i = 0; i < ARRAY_SIZE(gates); i++)
+		ck_assert_int_eq(scheduler_add_gate(&scheduler, &gates[i]), 0);
+	gate = &gates[0];
+	a = queue("one", 0);
+	gate = &gates[1];
+	b = queue("one", 0);
+	gate = NULL;
+	c = queue("one", 0);
+	next(a);
+	next(NULL);
+	end(a);
+	scheduler_set_gate(&scheduler, &gates[1], false);
+	next(c);
+	next(NULL);
+	end(c);
+	next(NULL);
+	scheduler_set_gate(&scheduler, &gates[1], true);
+	next(b);
+	end(b);
+	for (size_t i = 0; i < ARRAY_SIZE(gates); i++)
+		scheduler_remove_gate(&scheduler, &gates[i]);
+}
+END_TEST
+
 /* ---- Room ---- */
 
 static unsigned spawn_while_room(const char *group, Agent **agents, unsigned max)
 {
 	unsigned n = 0;
 
-	while (n < max && scheduler_has_room(&scheduler, group))
+	while (n < max && scheduler_has_room(&scheduler, group, NULL))
 		agents[n++] = spawn(group, 0);
 	return n;
 }
@@ -297,14 +369,14 @@ START_TEST(test_room)
 	ck_assert_uint_eq(n, cases[_i].running + 10);
 	start_all(agents, n);
 	assert_counts(cases[_i].running, 10, 0);
-	ck_assert(!scheduler_has_room(&scheduler, group));
+	ck_assert(!scheduler_has_room(&scheduler, group, NULL));
 	end(agents[0]);
 	while (scheduler_next(&scheduler))
 		continue;
-	ck_assert(scheduler_has_room(&scheduler, group));
+	ck_assert(scheduler_has_room(&scheduler, group, NULL));
 	for (unsigned i = 1; i < n; i++)
 		end(agents[i]);
-	ck_assert(scheduler_has_room(&scheduler, group));
+	ck_assert(scheduler_has_room(&scheduler, group, NULL));
 	assert_counts(0, 0, 0);
 }
 END_TEST
@@ -343,7 +415,7 @@ START_TEST(test_no_queue)
 	ck_assert_uint_eq(n, 4);
 	start_all(agents, n);
 	assert_counts(4, 0, 0);
-	ck_assert(!scheduler_has_room(&scheduler, "free"));
+	ck_assert(!scheduler_has_room(&scheduler, "free", NULL));
 	for (unsigned i = 0; i < n; i++)
 		end(agents[i]);
 }
@@ -414,8 +486,8 @@ START_TEST(test_join_without_memory)
 	Agent *a = make_agent(1, NULL);
 
 	fault_realloc_after(0);
-	ck_assert_int_eq(scheduler_join(&scheduler, a, "new"), -ENOMEM);
-	ck_assert_ptr_null(a->group);
+	ck_assert_int_eq(scheduler_join(&scheduler, a, "new", NULL), -ENOMEM);
+	ck_assert_ptr_null(a->lane);
 	ck_assert(!a->spawning);
 	ck_assert_uint_eq(count_groups(), 2);
 	assert_counts(0, 0, 0);
@@ -572,6 +644,8 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_leave_spawning);
 	tcase_add_test(tc, test_unused_groups_go);
 	tcase_add_test(tc, test_configure);
+	tcase_add_test(tc, test_gate);
+	tcase_add_test(tc, test_gates_of_one_group);
 	tcase_add_loop_test(tc, test_room, 0, 3);
 	tcase_add_test(tc, test_room_of_groups);
 	tcase_add_test(tc, test_no_queue);
