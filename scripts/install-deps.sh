@@ -26,6 +26,20 @@ case "${1-}" in
     ;;
 esac
 
+# Servers of others, from npm, for tests that are left out without them: they want a newer Node.js than Debian 12 has.
+install_servers() {
+    local dir major
+    dir=$(dirname "$0")/../tests/npm
+    major=$(node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/')
+    if [ "${major:-0}" -lt 20 ] || ! command -v npm >/dev/null; then
+        echo "There is no Node.js 20 with npm: tests against @copilotkit/aimock will be skipped." >&2
+    elif ! [ -d "$dir/node_modules/@copilotkit/aimock" ]; then
+        (cd "$dir" && npm install --ignore-scripts --no-audit --no-fund --no-package-lock </dev/null) ||
+            echo "npm fails: tests against @copilotkit/aimock will be skipped." >&2
+    fi
+}
+[ "${1-}" = --all ] && install_servers
+
 if ! command -v apt-get >/dev/null; then
     echo "This script knows apt-get only. Please install, by whatever name they have here:" >&2
     echo "  ${wanted[*]}" >&2
