@@ -166,10 +166,40 @@ static void cannot_start(Orchestrator *o, Agent *a, int error)
 	orchestrator_end_here(o, a, code, strerror(-error));
 }
 
+/* A reload may have taken its provider away, or made another of it. False: it has ended. */
+static bool has_provider(Orchestrator *o, Agent *a)
+{
+	const Provider *p = a->ticket->provider;
+	char message[256];
+
+	if (p->settings && strcmp(p->settings->kind, a->backend->name) == 0)
+		return true;
+	(void)snprintf(message, sizeof(message), "there is no provider %.128s of kind %s any more",
+		p->name, a->backend->name);
+	orchestrator_end_here(o, a, AGENT_ERROR_SPAWN_FAILED, message);
+	return false;
+}
+
+/* False: it has ended. */
+static bool begin_call(Orchestrator *o, Agent *a)
+{
+	if (!has_provider(o, a))
+		return false;
+	/* Four bytes are about one token. */
+	if (ticket_started(a->ticket, a->prompt_bytes / 4 + 1) == 0)
+		return true;
+	cannot_start(o, a, -ENOMEM);
+	return false;
+}
+
 static void start_with(Orchestrator *o, Agent *a, const char *spec, size_t len)
 {
-	int r = make_run(o, a, spec, len);
+	int r;
 
+	/* It was there, but the spec may have had to be read. */
+	if (a->ticket && !has_provider(o, a))
+		return;
+	r = make_run(o, a, spec, len);
 	if (r < 0) {
 		cannot_start(o, a, r);
 		return;
@@ -192,24 +222,6 @@ static void on_spec(Agent *a, const char *spec, size_t len, int error, void *use
 		cannot_start(o, a, error);
 	else
 		start_with(o, a, spec, len);
-}
-
-/* False: it has ended. */
-static bool begin_call(Orchestrator *o, Agent *a)
-{
-	char message[256];
-
-	if (!a->ticket->provider->settings) {
-		(void)snprintf(message, sizeof(message), "there is no provider %.128s any more",
-			a->ticket->provider->name);
-		orchestrator_end_here(o, a, AGENT_ERROR_SPAWN_FAILED, message);
-		return false;
-	}
-	/* Four bytes are about one token. */
-	if (ticket_started(a->ticket, a->prompt_bytes / 4 + 1) == 0)
-		return true;
-	cannot_start(o, a, -ENOMEM);
-	return false;
 }
 
 void orchestrator_start(Orchestrator *o, Agent *a)

@@ -402,10 +402,14 @@ static int llm_run_new(const BackendSpec *spec, BackendRun **ret, const Backend 
 		.prompt_len = spec->prompt_len,
 		.model = jsonx_get_string(spec->options, "model", NULL),
 	};
-	LlmRun *l = calloc(1, sizeof(*l));
 	const ProviderSettings *p = spec->provider;
+	LlmRun *l;
 	int r;
 
+	/* Only a log that is none of ours lacks it. */
+	if (!p)
+		return -EBADMSG;
+	l = calloc(1, sizeof(*l));
 	if (!l)
 		return -ENOMEM;
 	l->base.backend = backend;

@@ -542,6 +542,52 @@ class Limits(Case):
             self.assertEqual(client.wait(agent)["state"], "completed")
 
 
+class Reload(Case):
+    def test_provider_goes(self):
+        """What runs goes on; what waits is told, also where its spec has to be read from the log; what is new is refused."""
+        self.server.on(self.path, head("200 OK", STREAM, chunked=True), Gate("go"), chunk(answer("x")), LAST_CHUNK)
+        config = os.path.join(self.dir, "liongated.conf")
+
+        def write(text):
+            with open(config, "w", encoding="ascii") as f:
+                f.write(text)
+
+        section = f"[provider r]\nkind = openai\nbase_url = {self.server.url}/v1\nmodel = m\nmax_concurrent = 1\n"
+        write(section)
+        daemon = Daemon()
+        self.addCleanup(daemon.close)
+        command = daemon.command
+        daemon.command = lambda *args: [a if a != "--no-config" else f"--config={config}" for a in command(*args)]
+        daemon.start()
+        client = daemon.client()
+        running = client.spawn("runs", backend="openai")
+        self.server.wait(lambda s: len(s.requests) == 1, "one runs")
+        waiting = [client.spawn("w" * n, backend="openai") for n in (10, 100000)]
+        write("")
+        daemon.signal(1)
+        for agent in waiting:
+            ended = client.wait(agent)["ending"]
+            self.assertEqual(ended["code"], "spawn_failed")
+            self.assertIn("provider r of kind openai", ended["message"])
+        client.fail("agent.spawn", "invalid_params", prompt="x", backend="openai")
+        self.server.open_gate("go")
+        self.assertEqual(client.wait(running)["state"], "completed")
+        self.assertEqual(client.call("provider.list")["providers"], [])
+        # It may come back as another kind, and a daemon may start without it.
+        write(section)
+        daemon.signal(1)
+        eventually(lambda: client.call("provider.list")["providers"], "it is back")
+        self.server.on(self.path, head("200 OK", STREAM, chunked=True), STALL)
+        held = [client.spawn("x", backend="openai", on_restart="rerun") for _ in range(2)]
+        self.server.wait(lambda s: len(s.requests) == 2, "one runs again")
+        write(section.replace("openai", "anthropic"))
+        daemon.kill()
+        daemon.start()
+        client = daemon.client()
+        for agent in held:
+            self.assertEqual(client.wait(agent)["ending"]["code"], "spawn_failed")
+
+
 class Tls(Case):
     def start_server(self):
         self.server = ByteServer(tls=Authority(self.dir))
