@@ -7,6 +7,7 @@
 #define FIRST_PAUSE_US    (1000ULL * 1000)
 #define LONGEST_PAUSE_US  MINUTE_US
 #define LONGEST_SPREAD_US (1000ULL * 1000)
+#define TRIAL_US          (30ULL * 1000 * 1000) /* after so long another one is tried beside it */
 #define MAX_DOUBLINGS     6U
 #define FIRST_CAP         64U
 #define MOST_RAMP         1024U /* as good as no bound */
@@ -97,8 +98,12 @@ LimiterReason limiter_look(Limiter *l, uint64_t now_us, uint64_t *ret_until_us)
 		*ret_until_us = l->held_until_us;
 		return LIMITER_HELD;
 	}
-	if ((s->max_concurrent > 0 && l->running >= s->max_concurrent) || l->unproven >= l->ramp)
+	if (s->max_concurrent > 0 && l->running >= s->max_concurrent)
 		return LIMITER_CONCURRENT;
+	if (l->unproven >= l->ramp && now_us < l->started_us + TRIAL_US) {
+		*ret_until_us = l->started_us + TRIAL_US;
+		return LIMITER_CONCURRENT;
+	}
 	forget_old(l, now_us);
 	if (s->requests_per_minute > 0 && l->n >= s->requests_per_minute) {
 		*ret_until_us = request(l, l->n - s->requests_per_minute)->at_us + MINUTE_US;
@@ -111,8 +116,9 @@ LimiterReason limiter_look(Limiter *l, uint64_t now_us, uint64_t *ret_until_us)
 	return LIMITER_OPEN;
 }
 
-int limiter_start(Limiter *l, uint64_t now_us, uint64_t tokens, uint64_t *ret)
+int limiter_start(Limiter *l, uint64_t now_us, uint64_t tokens, LimiterCall *ret)
 {
+	*ret = (LimiterCall){ .number = UINT64_MAX, .epoch = l->epoch };
 	forget_old(l, now_us);
 	if (l->settings.requests_per_minute > 0 || l->settings.tokens_per_minute > 0) {
 		int r = make_room(l);
@@ -122,10 +128,9 @@ int limiter_start(Limiter *l, uint64_t now_us, uint64_t tokens, uint64_t *ret)
 		l->n++;
 		*request(l, l->n - 1) = (LimiterRequest){ .at_us = now_us, .tokens = tokens };
 		l->tokens += tokens;
-		*ret = l->first + l->n - 1;
-	} else {
-		*ret = UINT64_MAX; /* nobody counts it */
+		ret->number = l->first + l->n - 1;
 	}
+	l->started_us = now_us;
 	l->running++;
 	l->unproven++;
 	return 0;
@@ -133,8 +138,10 @@ int limiter_start(Limiter *l, uint64_t now_us, uint64_t tokens, uint64_t *ret)
 
 /* ---- Answers and refusals ---- */
 
-void limiter_prove(Limiter *l)
+void limiter_prove(Limiter *l, const LimiterCall *call)
 {
+	if (call->epoch != l->epoch)
+		return;
 	l->unproven--;
 	l->strikes = 0;
 	if (l->ramp == UINT32_MAX)
@@ -144,29 +151,38 @@ void limiter_prove(Limiter *l)
 		l->ramp = UINT32_MAX;
 }
 
-void limiter_end(Limiter *l, uint64_t number, bool proven, uint64_t tokens)
+void limiter_end(Limiter *l, const LimiterCall *call, bool proven, uint64_t tokens)
 {
 	l->running--;
-	if (!proven)
+	if (!proven && call->epoch == l->epoch)
 		l->unproven--;
-	if (tokens != UINT64_MAX && number >= l->first && number - l->first < l->n) {
-		LimiterRequest *one = request(l, (size_t)(number - l->first));
+	if (tokens != UINT64_MAX && call->number >= l->first && call->number - l->first < l->n) {
+		LimiterRequest *one = request(l, (size_t)(call->number - l->first));
 
 		l->tokens += tokens - one->tokens;
 		one->tokens = tokens;
 	}
 }
 
+/* Without a time that was asked for, longer each time. */
+static uint64_t own_pause_us(const Limiter *l)
+{
+	uint32_t doublings = l->strikes > 0 ? l->strikes - 1 : 0;
+	uint64_t pause_us = FIRST_PAUSE_US
+			    << (doublings < MAX_DOUBLINGS ? doublings : MAX_DOUBLINGS);
+
+	return pause_us < LONGEST_PAUSE_US ? pause_us : LONGEST_PAUSE_US;
+}
+
 uint64_t limiter_hold(Limiter *l, uint64_t now_us, uint64_t pause_us, uint64_t dice)
 {
-	uint64_t until_us, spread_us;
+	uint64_t spread_us;
 
+	/* Those that were under way when the first one was refused say nothing new. */
+	if (now_us >= l->held_until_us)
+		l->strikes++;
 	if (pause_us == 0) {
-		unsigned doublings = l->strikes < MAX_DOUBLINGS ? l->strikes : MAX_DOUBLINGS;
-
-		pause_us = FIRST_PAUSE_US << doublings;
-		if (pause_us > LONGEST_PAUSE_US)
-			pause_us = LONGEST_PAUSE_US;
+		pause_us = own_pause_us(l);
 		spread_us = pause_us / 2;
 		pause_us -= spread_us;
 	} else {
@@ -175,12 +191,11 @@ uint64_t limiter_hold(Limiter *l, uint64_t now_us, uint64_t pause_us, uint64_t d
 			pause_us = LIMITER_LONGEST_HOLD_US;
 		spread_us = pause_us / 10 < LONGEST_SPREAD_US ? pause_us / 10 : LONGEST_SPREAD_US;
 	}
-	/* Those that were under way when the first one was refused say nothing new. */
-	if (now_us >= l->held_until_us)
-		l->strikes++;
-	until_us = now_us + pause_us + dice % (spread_us + 1);
-	if (until_us > l->held_until_us)
-		l->held_until_us = until_us;
+	/* Nor do dice that fall anew for each of them. */
+	if (now_us + pause_us > l->held_until_us)
+		l->held_until_us = now_us + pause_us + dice % (spread_us + 1);
+	l->epoch++;
+	l->unproven = 0;
 	l->ramp = 1;
 	return l->held_until_us;
 }

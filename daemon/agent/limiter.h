@@ -2,7 +2,8 @@
  * has asked to be left alone.
  *
  * After it has been told to wait, it is tried by one call first, and by twice as many after each one that is answered: a
- * provider that still refuses is asked once for each pause, not by everybody.
+ * provider that still refuses is asked once for each pause, not by everybody. What those say that were under way before
+ * does not count for that; and a trial that hangs is not waited for for ever.
  *
  * It only reckons: the clock and the dice are its caller's. Times are in us of the monotonic clock. Thread: main. */
 #pragma once
@@ -34,6 +35,12 @@ typedef struct LimiterSettings {
 	uint32_t max_concurrent, requests_per_minute, tokens_per_minute;
 } LimiterSettings;
 
+/* A call that is under way, as the limiter knows it again. */
+typedef struct LimiterCall {
+	uint64_t number; /* of its request; UINT64_MAX: those are not counted */
+	uint32_t epoch;  /* how many pauses there had been */
+} LimiterCall;
+
 /* One request of the last minute. */
 typedef struct LimiterRequest {
 	uint64_t at_us;
@@ -43,9 +50,11 @@ typedef struct LimiterRequest {
 typedef struct Limiter {
 	LimiterSettings settings;
 	uint32_t running;
-	uint32_t unproven; /* of those: not answered yet */
-	uint32_t ramp;     /* how many may be unproven at once; UINT32_MAX: any */
-	uint32_t strikes;  /* pauses since the last answer */
+	uint32_t unproven;   /* of those begun since the last pause: not answered yet */
+	uint32_t ramp;       /* how many may be unproven at once; UINT32_MAX: any */
+	uint32_t strikes;    /* pauses since the last answer */
+	uint32_t epoch;      /* pauses in all */
+	uint64_t started_us; /* the newest call */
 	uint64_t held_until_us;
 	/* A ring, oldest first. */
 	LimiterRequest *requests;
@@ -60,12 +69,12 @@ void limiter_configure(Limiter *l, const LimiterSettings *settings);
 
 /* May another one start? If not, why, and when it may as far as that can be told (0: when one ends). */
 LimiterReason limiter_look(Limiter *l, uint64_t now_us, uint64_t *ret_until_us);
-/* One does; it may cost so many tokens. *ret: its number, for limiter_end(). -ENOMEM. */
-int limiter_start(Limiter *l, uint64_t now_us, uint64_t tokens, uint64_t *ret) _must_check_;
+/* One does; it may cost so many tokens. -ENOMEM. */
+int limiter_start(Limiter *l, uint64_t now_us, uint64_t tokens, LimiterCall *ret) _must_check_;
 /* The first sign of it: the provider answers. */
-void limiter_prove(Limiter *l);
+void limiter_prove(Limiter *l, const LimiterCall *call);
 /* It has ended, proven or not, and has cost so many tokens (UINT64_MAX: it is not known). */
-void limiter_end(Limiter *l, uint64_t number, bool proven, uint64_t tokens);
+void limiter_end(Limiter *l, const LimiterCall *call, bool proven, uint64_t tokens);
 /* The provider has refused a call, and asks for a pause (0: it does not say how long a one). `dice`: any random number.
  * Returns until when all are held. */
 uint64_t limiter_hold(Limiter *l, uint64_t now_us, uint64_t pause_us, uint64_t dice);

@@ -248,10 +248,14 @@ int orchestrator_cancel(Orchestrator *o, Agent *a)
 		.kill_grace_ms = o->config->kill_grace_ms,
 	};
 
-	if (a->ticket)
-		a->ticket->cancelled = true; /* its run may just have said AgentRetrying */
-	if (a->run)
-		return runner_stop_run(a->runner, a->run, stop);
+	if (a->run) {
+		int r = runner_stop_run(a->runner, a->run, stop);
+
+		/* Its run may just have said AgentRetrying. */
+		if (r == 0 && a->ticket)
+			a->ticket->cancelled = true;
+		return r;
+	}
 	if (a->stop != AGENT_ERROR_NONE)
 		return 0; /* its last event is on its way */
 	return try_to_end(o, a, AGENT_ERROR_CANCELLED, "it was cancelled before it started");

@@ -7,7 +7,8 @@
 #include "common/clock.h"
 #include "common/jsonx-find.h"
 #include "common/jsonx.h"
-#include "common/log.h"
+
+static const char no_queue[] = "out of memory: it cannot be queued again";
 
 int orchestrator_enqueue(Orchestrator *o, Agent *a)
 {
@@ -60,8 +61,7 @@ static void on_due(Ticket *t, void *userdata)
 
 	/* Stopping: it stays queued, for the next start. */
 	if (!o->stopping && orchestrator_enqueue(o, t->agent) < 0)
-		orchestrator_end_here(o, t->agent, AGENT_ERROR_RESOURCE_LIMIT,
-			"out of memory: it cannot be queued again");
+		orchestrator_end_here(o, t->agent, AGENT_ERROR_RESOURCE_LIMIT, no_queue);
 }
 
 const ProvidersHooks orchestrator_providers_hooks = {
@@ -183,7 +183,8 @@ void orchestrator_apply_retrying(Orchestrator *o, Agent *a, const Batch *b, cons
 		t->retries++;
 		t->waiting =
 			e->meta.code == AGENT_ERROR_RATE_LIMITED ? LIMITER_HELD : LIMITER_RETRY;
-		t->waiting_until_us = b->time_us + e->meta.delay_ms * USEC_PER_MSEC;
+		t->waiting_until_us =
+			e->meta.delay_ms > 0 ? b->time_us + e->meta.delay_ms * USEC_PER_MSEC : 0;
 	}
 	if (a->stop != AGENT_ERROR_NONE) /* its end is on its way */
 		return;
@@ -192,5 +193,5 @@ void orchestrator_apply_retrying(Orchestrator *o, Agent *a, const Batch *b, cons
 	else if (t && e->meta.delay_ms > 0 && e->meta.code != AGENT_ERROR_RATE_LIMITED)
 		ticket_delay(t, e->meta.delay_ms);
 	else if (!o->stopping && orchestrator_enqueue(o, a) < 0)
-		log_error("out of memory: an agent cannot be queued again");
+		orchestrator_end_here(o, a, AGENT_ERROR_RESOURCE_LIMIT, no_queue);
 }

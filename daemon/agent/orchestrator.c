@@ -79,6 +79,13 @@ void orchestrator_stop_workers(Orchestrator *o)
 		container_of(node, Agent, by_seq)->run = NULL; /* the workers have freed them */
 }
 
+static void leave(Agent *a, void *userdata)
+{
+	Orchestrator *o = userdata;
+
+	scheduler_leave(&o->scheduler, a);
+}
+
 void orchestrator_free(Orchestrator *o)
 {
 	if (!o)
@@ -89,8 +96,7 @@ void orchestrator_free(Orchestrator *o)
 	emitter_done(&o->emitter);
 	projection_done(&o->projection);
 	/* Queues and gates look at their agents, also when one of them goes. */
-	list_foreach (node, &o->registry.by_seq)
-		scheduler_leave(&o->scheduler, container_of(node, Agent, by_seq));
+	registry_foreach(&o->registry, leave, o);
 	registry_done(&o->registry);
 	providers_done(&o->providers);
 	scheduler_done(&o->scheduler);

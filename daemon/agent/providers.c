@@ -35,16 +35,18 @@ static void look(Provider *p)
 
 	if (p->settings)
 		reason = limiter_look(&p->limiter, clock_monotonic_us(), &until_us);
-	/* A pause is worth to be told to those that have waited for something else. */
-	if (reason == LIMITER_HELD && (p->reason != LIMITER_HELD || until_us != p->until_us))
+	/* A pause is worth to be told to those that have waited for something else, or for a much shorter one. */
+	if (reason == LIMITER_HELD &&
+		(p->reason != LIMITER_HELD || until_us > p->told_until_us + USEC_PER_SEC)) {
+		p->told_until_us = until_us;
 		untell(p);
+	}
 	p->reason = reason;
 	p->until_us = until_us;
 	scheduler_set_gate(p->providers->scheduler, &p->gate, reason == LIMITER_OPEN);
 	timer_unset(timers, &p->timer);
-	/* Without memory for it, it is looked at when a call ends. */
-	if (until_us > 0)
-		(void)!timer_set(timers, &p->timer, until_us, 0);
+	/* Without memory for it, it is looked at again in the next turn. */
+	p->unwatched = until_us > 0 && timer_set(timers, &p->timer, until_us, 0) < 0;
 }
 
 static void on_timer(Timer *t)
@@ -256,7 +258,7 @@ int ticket_started(Ticket *t, uint64_t tokens)
 {
 	Provider *p = t->provider;
 	uint64_t now_us = clock_monotonic_us();
-	int r = limiter_start(&p->limiter, now_us, tokens, &t->number);
+	int r = limiter_start(&p->limiter, now_us, tokens, &t->call);
 
 	ticket_left(t);
 	if (r < 0)
@@ -274,7 +276,7 @@ void ticket_proven(Ticket *t)
 	if (!t->calling || t->proven)
 		return;
 	t->proven = true;
-	limiter_prove(&t->provider->limiter);
+	limiter_prove(&t->provider->limiter, &t->call);
 	look(t->provider);
 }
 
@@ -283,7 +285,7 @@ void ticket_ended(Ticket *t, uint64_t tokens)
 	if (!t->calling)
 		return;
 	t->calling = false;
-	limiter_end(&t->provider->limiter, t->number, t->proven, tokens);
+	limiter_end(&t->provider->limiter, &t->call, t->proven, tokens);
 	look(t->provider);
 }
 
@@ -339,6 +341,9 @@ bool providers_end_turn(Providers *p)
 	list_foreach (node, &p->all) {
 		Provider *one = container_of(node, Provider, node);
 
+		if (one->unwatched)
+			look(one);
+		told &= !one->unwatched;
 		/* Behind an open gate they wait for others than the provider. */
 		if (!one->gate.open && !list_empty(&one->untold))
 			told &= tell(one);

@@ -20,7 +20,7 @@ typedef struct Ticket {
 	Agent *agent;
 	Provider *provider;
 	Timer timer;               /* the delay before another attempt */
-	uint64_t number;           /* the limiter's, of the call that is under way */
+	LimiterCall call;          /* that is under way */
 	uint64_t total_us;         /* since when its total time runs, monotonic; 0: not yet */
 	uint32_t retries;          /* of this daemon's life */
 	bool delayed;              /* its timer is set */
@@ -48,8 +48,10 @@ struct Provider {
 	ListNode untold, told,
 		delayed; /* tickets that wait: in the queue, and before another attempt */
 	uint32_t tickets, n_delayed;
-	LimiterReason reason; /* why the gate is shut */
-	uint64_t until_us;    /* monotonic; 0: not known */
+	LimiterReason reason;   /* why the gate is shut */
+	uint64_t until_us;      /* monotonic; 0: not known */
+	uint64_t told_until_us; /* what those that wait were told */
+	bool unwatched;         /* there was no memory for the timer */
 	ProviderFault fault;
 	char name[];
 };

@@ -13,14 +13,25 @@ int registry_init(Registry *r)
 	return r->buckets ? 0 : -ENOMEM;
 }
 
-void registry_done(Registry *r)
+void registry_foreach(Registry *r, void (*on_agent)(Agent *a, void *userdata), void *userdata)
 {
 	for (size_t i = 0; r->buckets && i < r->n_buckets; i++) {
 		for (Agent *a = r->buckets[i], *next; a; a = next) {
 			next = a->hash_next;
-			agent_free(a);
+			on_agent(a, userdata);
 		}
 	}
+}
+
+static void free_one(Agent *a, void *userdata)
+{
+	(void)userdata;
+	agent_free(a);
+}
+
+void registry_done(Registry *r)
+{
+	registry_foreach(r, free_one, NULL);
 	free(r->buckets);
 	r->buckets = NULL;
 }

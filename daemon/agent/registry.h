@@ -26,6 +26,8 @@ void registry_accept(Registry *r, Agent *a);
 /* Gives it back. */
 void registry_remove(Registry *r, Agent *a);
 
+/* Calls for each, accepted or not. */
+void registry_foreach(Registry *r, void (*on_agent)(Agent *a, void *userdata), void *userdata);
 /* NULL: not there. */
 Agent *registry_find(const Registry *r, const Uuid *id);
 /* Calls for each whose id begins with `prefix` (as for catalog_find_prefix()), until it returns false. */

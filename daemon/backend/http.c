@@ -337,9 +337,9 @@ static void on_stuck(CURL *easy)
 	worker_defer(call->client->worker, &call->later);
 }
 
-/* CURLOPT_PREREQFUNCTION: it is connected, TLS and all. */
+/* CURLOPT_PREREQFUNCTION, whose type is libcurl's: it is connected, TLS and all. */
 static int on_connected(
-	void *userdata, char *remote_ip, char *local_ip, int remote_port, int local_port)
+	void *userdata, char *remote_ip, char *local_ip, int remote_port, int local_port) // NOLINT
 {
 	HttpCall *call = userdata;
 

@@ -143,15 +143,21 @@ typedef struct Fault {
 
 static void fail(LlmRun *l, Fault fault, const char *message)
 {
+	/* It may hold what the provider said, who may have said what it was sent. */
+	_cleanup_free_ char *said = strdup(message);
 	BackendEvent event = {
 		.type = BACKEND_ERROR,
 		.code = fault.code,
-		.message = message,
+		.message = said ? said : "out of memory",
 		.details = error_details(l, fault.which),
 	};
 	bool again = fault.transient && l->first_us == 0 && fault.pause_ms <= LONGEST_PAUSE_MS &&
 		     l->retries + 1 < l->provider->max_attempts;
 
+	if (said)
+		provider_settings_scrub(l->provider, said);
+	if (l->details.len > 0)
+		provider_settings_scrub(l->provider, l->details.data);
 	if (again)
 		event.type = BACKEND_RETRY;
 	if (fault.pause_ms > 0)

@@ -207,3 +207,30 @@ int provider_settings_new(const ConfigProvider *config, ProviderSettings **ret, 
 	*ret = TAKE_PTR(p);
 	return 0;
 }
+
+/* Shorter ones may stand in a text by chance. */
+#define MIN_SCRUB_BYTES 6U
+
+static void scrub(char *text, const char *secret)
+{
+	size_t len = strlen(secret);
+
+	if (len < MIN_SCRUB_BYTES)
+		return;
+	while ((text = strstr(text, secret))) {
+		memset(text, '*', len);
+		text += len;
+	}
+}
+
+void provider_settings_scrub(const ProviderSettings *p, char *text)
+{
+	if (p->key)
+		scrub(text, p->key);
+	for (size_t i = 0; i < p->n_headers; i++) {
+		const char *value = strstr(p->headers[i], ": ");
+
+		if (value)
+			scrub(text, value + 2);
+	}
+}

@@ -38,6 +38,8 @@ typedef struct ProviderSettings {
  * a secret is hidden from then on: see secret_hide_process(). */
 int provider_settings_new(
 	const ConfigProvider *config, ProviderSettings **ret, Buf *why) _must_check_;
+/* Blots out what a provider may have said back of what it was sent: the key, and the values of headers. */
+void provider_settings_scrub(const ProviderSettings *p, char *text);
 ProviderSettings *provider_settings_ref(ProviderSettings *p);
 /* Bears NULL. */
 void provider_settings_unref(ProviderSettings *p);

@@ -58,7 +58,9 @@ AgentNow agent_view_now(const Agent *a)
 	if (a->ticket && a->state == AGENT_STATE_QUEUED && a->ticket->waiting != LIMITER_OPEN) {
 		now.waiting = limiter_reason_to_string(a->ticket->waiting);
 		now.provider = a->provider;
-		now.until_us = a->ticket->waiting_until_us;
+		/* What is past says nothing about when. */
+		if (a->ticket->waiting_until_us > clock_realtime_us())
+			now.until_us = a->ticket->waiting_until_us;
 	}
 	return now;
 }

@@ -17,8 +17,9 @@ typedef struct Spawn {
 	json_object
 		*params; /* one reference; the job's while it looks up; NULL once it is submitted */
 	bool follow;
-	bool full;    /* there is no room for one more */
-	Agent *agent; /* what was reserved */
+	bool names_provider, names_model; /* by itself */
+	bool full;                        /* there is no room for one more */
+	Agent *agent;                     /* what was reserved */
 	Uuid id;
 	LogView view;
 	/* What the reader found about an id that was given. */
@@ -334,15 +335,29 @@ static void submit(Spawn *s)
 
 /* ---- An id that was given ---- */
 
+/* What it left to the configuration, which may be another one by now. */
+static void drop_chosen(const Spawn *s, json_object *spawn)
+{
+	json_object *options = jsonx_get(spawn, "options", json_type_object);
+
+	if (options && !s->names_provider)
+		json_object_object_del(options, "provider");
+	if (options && !s->names_model)
+		json_object_object_del(options, "model");
+}
+
 /* What a spawn says, without what the log adds to it. `params` gets its defaults, and loses what it adds itself. */
-static bool same_spawn(json_object *params, const char *spec, size_t len)
+static bool same_spawn(const Spawn *s, const char *spec, size_t len)
 {
 	static const char *const added[] = { "seq", "time", "type", "uid", "agent_id" };
 	_cleanup_json_ json_object *logged = NULL;
+	json_object *params = s->params;
 	JsonxError why;
 
 	if (jsonx_parse(spec, len, &logged, &why) < 0 || fill_all(params) < 0)
 		return false;
+	drop_chosen(s, params);
+	drop_chosen(s, logged);
 	for (size_t i = 0; i < ARRAY_SIZE(added); i++)
 		json_object_object_del(logged, added[i]);
 	json_object_object_del(params, "agent_id");
@@ -379,7 +394,7 @@ static bool look_up_run(ReaderJob *job, Reader *reader)
 	Spawn *s = container_of(job, Spawn, job);
 
 	if (s->found) {
-		s->same = same_spawn(s->params, s->spec.data, s->spec.len);
+		s->same = same_spawn(s, s->spec.data, s->spec.len);
 		buf_done(&s->spec);
 		return false;
 	}
@@ -442,7 +457,7 @@ static void meet(Spawn *s, Agent *a)
 	if (prompt_bytes != a->prompt_bytes)
 		answer_again(s, false);
 	else if (a->spec)
-		answer_again(s, same_spawn(s->params, a->spec, a->spec_len));
+		answer_again(s, same_spawn(s, a->spec, a->spec_len));
 	else
 		look_up(s);
 }
@@ -489,6 +504,9 @@ void method_agent_spawn(Request *req, json_object *params, void *userdata)
 	bool wants_follow = jsonx_get_bool(params, "follow", false);
 	Uuid id;
 	Spawn *s;
+	json_object *options = jsonx_get(params, "options", json_type_object);
+	bool names_provider = jsonx_get_string(options, "provider", NULL) != NULL;
+	bool names_model = jsonx_get_string(options, "model", NULL) != NULL;
 	int r = check_params(c, params, &error);
 
 	if (r == 0)
@@ -510,6 +528,8 @@ void method_agent_spawn(Request *req, json_object *params, void *userdata)
 	s->request = req;
 	s->params = json_object_get(params);
 	s->follow = wants_follow;
+	s->names_provider = names_provider;
+	s->names_model = names_model;
 	s->id = id;
 	list_init(&s->waiter.node);
 	begin(s);

@@ -271,6 +271,14 @@ class OpenAi(Case):
         first = self.client.call("agent.spawn", prompt="x", backend="openai", agent_id=chosen)
         again = self.client.call("agent.spawn", prompt="x", backend="openai", agent_id=chosen)
         self.assertEqual((first["created"], again["created"], again["seq"]), (True, False, first["seq"]))
+        # What it leaves to the configuration may be another one by then.
+        self.daemon.stop()
+        self.daemon.start("--provider.p.model=another")
+        self.client = self.daemon.client()
+        again = self.client.call("agent.spawn", prompt="x", backend="openai", agent_id=chosen)
+        self.assertEqual((again["created"], again["seq"]), (False, first["seq"]))
+        params = {"prompt": "x", "backend": "openai", "options": {"model": "another"}}
+        self.client.fail("agent.spawn", "already_exists", agent_id=chosen, **params)
 
 
 class Anthropic(Case):
@@ -625,7 +633,9 @@ class Secrets(Case):
     more = ("--log-level=debug",)
 
     def test_nobody_sees_the_key(self):
-        self.server.on(self.path, ok(dumps({"error": {"message": "bad key"}}).encode(), status="401 No"))
+        # One that says back what it was sent.
+        refusal = dumps({"error": {"message": f"bad key {KEY}, twice {KEY}"}}).encode()
+        self.server.on(self.path, ok(refusal, f"x-request-id: {KEY}", status="401 No"))
         self.server.on("/v1/messages", stream(claude("x")))
         self.run_agent()
         self.run_agent(backend="anthropic")

@@ -37,13 +37,13 @@ static LimiterReason look(uint64_t *until_us)
 	return reason;
 }
 
-static uint64_t start(uint64_t tokens)
+static LimiterCall start(uint64_t tokens)
 {
-	uint64_t number;
+	LimiterCall call;
 
 	ck_assert_int_eq(look(NULL), LIMITER_OPEN);
-	ck_assert_int_eq(limiter_start(&limiter, now_us, tokens, &number), 0);
-	return number;
+	ck_assert_int_eq(limiter_start(&limiter, now_us, tokens, &call), 0);
+	return call;
 }
 
 static unsigned start_all(void)
@@ -63,17 +63,18 @@ END_TEST
 
 START_TEST(test_concurrent)
 {
-	uint64_t number, until_us;
+	LimiterCall call;
+	uint64_t until_us;
 
 	configure((LimiterSettings){ .max_concurrent = 3 });
-	number = start(0);
+	call = start(0);
 	start(0);
 	start(0);
 	ck_assert_int_eq(look(&until_us), LIMITER_CONCURRENT);
 	ck_assert_uint_eq(until_us, 0);
-	limiter_prove(&limiter);
+	limiter_prove(&limiter, &call);
 	ck_assert_int_eq(look(NULL), LIMITER_CONCURRENT);
-	limiter_end(&limiter, number, true, UINT64_MAX);
+	limiter_end(&limiter, &call, true, UINT64_MAX);
 	start(0);
 	ck_assert_int_eq(look(NULL), LIMITER_CONCURRENT);
 }
@@ -107,17 +108,18 @@ END_TEST
 
 START_TEST(test_tokens)
 {
-	uint64_t number, until_us;
+	LimiterCall call;
+	uint64_t until_us;
 
 	configure((LimiterSettings){ .tokens_per_minute = 1000 });
-	number = start(400);
+	call = start(400);
 	now_us += SECOND;
 	start(500);
 	now_us += SECOND;
 	start(600); /* it was still below */
 	ck_assert_int_eq(look(&until_us), LIMITER_TOKENS);
 	ck_assert_uint_eq(until_us, 1061 * SECOND); /* the first is not enough: 1,100 are left */
-	limiter_end(&limiter, number, false, 10);
+	limiter_end(&limiter, &call, false, 10);
 	ck_assert_int_eq(look(&until_us), LIMITER_TOKENS);
 	now_us = 1061 * SECOND;
 	start(0);
@@ -125,7 +127,7 @@ START_TEST(test_tokens)
 	now_us += 100 * SECOND;
 	ck_assert_int_eq(look(NULL), LIMITER_OPEN);
 	ck_assert_uint_eq(limiter.tokens, 0);
-	limiter_end(&limiter, number, false, 10);
+	limiter_end(&limiter, &call, false, 10);
 	ck_assert_uint_eq(limiter.tokens, 0);
 }
 END_TEST
@@ -133,16 +135,19 @@ END_TEST
 /* Never earlier than asked for, a little later by the dice. */
 START_TEST(test_hold)
 {
-	uint64_t until_us, number = start(0);
+	LimiterCall call = start(0);
+	uint64_t until_us;
 
 	until_us = limiter_hold(&limiter, now_us, 5 * SECOND, 0);
 	ck_assert_uint_eq(until_us, now_us + 5 * SECOND);
-	ck_assert_uint_gt(limiter_hold(&limiter, now_us, 5 * SECOND, 12345), until_us);
-	ck_assert_uint_le(limiter.held_until_us, until_us + SECOND / 2);
+	/* Another that is refused at the same time throws no dice. */
+	ck_assert_uint_eq(limiter_hold(&limiter, now_us, 5 * SECOND, 12345), until_us);
+	ck_assert_uint_eq(
+		limiter_hold(&limiter, now_us, 6 * SECOND, 12345), now_us + 6 * SECOND + 12345);
 	/* A shorter one does not shorten it. */
 	until_us = limiter.held_until_us;
 	ck_assert_uint_eq(limiter_hold(&limiter, now_us, SECOND, 0), until_us);
-	limiter_end(&limiter, number, false, UINT64_MAX);
+	limiter_end(&limiter, &call, false, UINT64_MAX);
 	ck_assert_int_eq(look(&until_us), LIMITER_HELD);
 	ck_assert_uint_eq(until_us, limiter.held_until_us);
 }
@@ -154,15 +159,16 @@ START_TEST(test_strikes)
 	uint64_t pauses[4];
 
 	for (unsigned i = 0; i < ARRAY_SIZE(pauses); i++) {
-		uint64_t number = start(0), others = start_all();
+		LimiterCall call = start(0);
+		uint64_t others = start_all();
 
 		ck_assert_uint_eq(others, i == 0 ? 10000 : 0);
 		pauses[i] = limiter_hold(&limiter, now_us, 0, 0) - now_us;
 		for (unsigned k = 0; k < 10; k++)
-			ck_assert_uint_ge(limiter_hold(&limiter, now_us, 0, 0), now_us + pauses[i]);
-		limiter_end(&limiter, number, false, UINT64_MAX);
+			ck_assert_uint_eq(limiter_hold(&limiter, now_us, 0, 0), now_us + pauses[i]);
+		limiter_end(&limiter, &call, false, UINT64_MAX);
 		while (others-- > 0)
-			limiter_end(&limiter, number, false, UINT64_MAX);
+			limiter_end(&limiter, &call, false, UINT64_MAX);
 		now_us = limiter.held_until_us;
 		if (i > 0)
 			ck_assert_uint_gt(pauses[i], pauses[i - 1]);
@@ -173,24 +179,49 @@ END_TEST
 /* One is sent ahead, then twice as many for each that is answered. */
 START_TEST(test_ramp)
 {
-	uint64_t number;
+	LimiterCall call, before[2];
 
 	configure((LimiterSettings){ .max_concurrent = 100 });
-	number = start(0);
+	call = start(0);
+	before[0] = start(0);
+	before[1] = start(0);
 	limiter_hold(&limiter, now_us, SECOND, 0);
-	limiter_end(&limiter, number, false, UINT64_MAX);
+	limiter_end(&limiter, &call, false, UINT64_MAX);
+	/* What was under way before proves nothing. */
+	limiter_prove(&limiter, &before[0]);
 	now_us = limiter.held_until_us;
+	call = start(0);
+	ck_assert_uint_eq(start_all(), 0);
+	limiter_prove(&limiter, &call);
+	call = start(0);
 	ck_assert_uint_eq(start_all(), 1);
-	limiter_prove(&limiter);
-	ck_assert_uint_eq(start_all(), 2);
-	limiter_prove(&limiter);
+	limiter_prove(&limiter, &call);
 	ck_assert_uint_eq(start_all(), 3); /* four at once, one is on its way */
 	for (unsigned i = 0; i < 4; i++)
-		limiter_prove(&limiter);
+		limiter_prove(&limiter, &call);
 	ck_assert_uint_eq(start_all(), 64);
-	limiter_prove(&limiter);
-	ck_assert_uint_eq(start_all(), 30);
+	limiter_prove(&limiter, &call);
+	limiter_end(&limiter, &before[0], true, UINT64_MAX);
+	limiter_end(&limiter, &before[1], false, UINT64_MAX);
+	ck_assert_uint_gt(start_all(), 0);
 	ck_assert_uint_eq(limiter.running, 100);
+}
+END_TEST
+
+/* A trial that hangs is joined by another after a while. */
+START_TEST(test_trial_hangs)
+{
+	LimiterCall call = start(0);
+	uint64_t until_us;
+
+	limiter_hold(&limiter, now_us, SECOND, 0);
+	limiter_end(&limiter, &call, false, UINT64_MAX);
+	now_us = limiter.held_until_us;
+	start(0);
+	ck_assert_int_eq(look(&until_us), LIMITER_CONCURRENT);
+	ck_assert_uint_gt(until_us, now_us);
+	now_us = until_us;
+	ck_assert_uint_eq(start_all(), 1);
 }
 END_TEST
 
@@ -207,6 +238,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_hold);
 	tcase_add_test(tc, test_strikes);
 	tcase_add_test(tc, test_ramp);
+	tcase_add_test(tc, test_trial_hangs);
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -178,8 +178,8 @@ START_TEST(out_of_memory)
 		"{\"type\":\"content_block_start\",\"content_block\":{\"type\":\"tool_use\",\"id\":"
 		"\"1\","
 		"\"name\":\"\\n\",\"input\":{\"a\":1}}}",
-		"{\"type\":\"content_block_delta\",\"delta\":{\"type\":\"input_json_delta\","
-		"\"partial_json\":\"\\n\"}}",
+		("{\"type\":\"content_block_delta\",\"delta\":{\"type\":\"input_json_delta\","
+		 "\"partial_json\":\"\\n\"}}"),
 		"{\"type\":\"message_stop\"}",
 	};
 	const LlmOutput out = { .on_chunk = ignore };

@@ -300,8 +300,8 @@ START_TEST(receiver_stops_it)
 	static const char *const data[] = {
 		"{\"choices\":[{\"delta\":{\"reasoning\":\"a\",\"content\":\"b\"}}]}",
 		"{\"choices\":[{\"delta\":{\"content\":\"b\",\"refusal\":\"c\"}}]}",
-		"{\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"name\":\"f\"}},"
-		"{\"function\":{\"name\":\"g\"}}]},\"finish_reason\":\"x\"}]}",
+		("{\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"name\":\"f\"}},"
+		 "{\"function\":{\"name\":\"g\"}}]},\"finish_reason\":\"x\"}]}"),
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(data); i++) {
