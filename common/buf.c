@@ -117,6 +117,18 @@ int buf_terminate(Buf *b)
 	return 0;
 }
 
+char *buf_string(const char *bytes, size_t len)
+{
+	char *copy = malloc(len + 1);
+
+	if (!copy)
+		return NULL;
+	if (len > 0)
+		memcpy(copy, bytes, len);
+	copy[len] = '\0';
+	return copy;
+}
+
 void buf_consume(Buf *b, size_t n)
 {
 	if (n == 0)

@@ -37,6 +37,9 @@ int buf_append_count(Buf *b, uint64_t n, const char *noun) _must_check_;
 /* Puts a NUL behind the contents, which `len` does not count, so that `data` can serve as a string. */
 int buf_terminate(Buf *b) _must_check_;
 
+/* A string of its own out of bytes that are no string: strndup() would look for a NUL among them. NULL without memory. */
+char *buf_string(const char *bytes, size_t len);
+
 /* Drops `n` (<= len) bytes from the front; what follows moves down. */
 void buf_consume(Buf *b, size_t n);
 

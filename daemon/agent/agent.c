@@ -187,12 +187,10 @@ void agent_free(Agent *a)
 
 static int copy_text(const char *text, size_t len, char **ret, size_t *ret_len)
 {
-	char *copy = malloc(len + 1);
+	char *copy = buf_string(text, len);
 
 	if (!copy)
 		return -ENOMEM;
-	memcpy(copy, text, len);
-	copy[len] = '\0';
 	free(*ret);
 	*ret = copy;
 	*ret_len = len;

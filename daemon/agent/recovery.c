@@ -372,7 +372,7 @@ static int apply_spawned(Recovery *r, json_object *event, uint64_t seq)
 	if (r->object_len <= AGENT_SPEC_KEPT_BYTES)
 		return agent_set_spec(a, r->object, r->object_len);
 	/* For the catalog's row, which must have it whole. */
-	a->spec = strndup(r->object, r->object_len);
+	a->spec = buf_string(r->object, r->object_len);
 	a->spec_len = r->object_len;
 	return a->spec ? 0 : -ENOMEM;
 }

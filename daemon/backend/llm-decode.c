@@ -64,7 +64,7 @@ int llm_give_tools(LlmDecoder *d)
 
 static int keep(char **field, const char *text, size_t len, size_t max)
 {
-	char *copy = strndup(text, utf8_cut(text, len, max));
+	char *copy = buf_string(text, utf8_cut(text, len, max));
 
 	if (!copy)
 		return -ENOMEM;

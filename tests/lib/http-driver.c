@@ -302,7 +302,7 @@ static void on_input(evutil_socket_t fd, short what, void *userdata)
 	}
 	line_buffer_commit(&input, (size_t)n);
 	while (line_buffer_next(&input, &line, &len) > 0) {
-		char *copy = strndup(line, len);
+		char *copy = buf_string(line, len);
 
 		if (!copy)
 			err(1, NULL);
