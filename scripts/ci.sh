@@ -126,7 +126,7 @@ under_tsan() {
 
 # What has the threads hand one another most. The others are about what main alone does, or the reaper, who has but one.
 step_tsan() {
-    local names=(load spawn life llm subscribe read exec restart state) units
+    local names=(load spawn life llm subscribe read restart state) units
     make_tsan || return 1
     mapfile -t units < <(units_but build-ci/tsan exec reaper)
     under_tsan "${units[@]}" "${names[@]/#/integration-}"
