@@ -44,12 +44,7 @@ static const Option options[] = {
 	[OPT_PROVIDER] = LLM_OPTION_PROVIDER,
 	[OPT_MODEL] = LLM_OPTION_MODEL,
 	[OPT_SYSTEM] = LLM_OPTION_SYSTEM,
-	[OPT_OPTION] = { .name = "option",
-		.letter = 'o',
-		.kind = OPTION_LIST,
-		.arg = "K=V",
-		.help = "an option of the backend; may be repeated",
-		.complete = COMPLETE_BACKEND_OPTION },
+	[OPT_OPTION] = LLM_OPTION_OPTION,
 	{ 0 },
 };
 

@@ -25,6 +25,14 @@
 		.help = "what the model is told to be",                 \
 	}
 
+/* Any option of the backend, of whatever kind that is. */
+#define LLM_OPTION_OPTION                                                           \
+	{                                                                           \
+		.name = "option", .letter = 'o', .kind = OPTION_LIST, .arg = "K=V", \
+		.help = "an option of the backend; may be repeated",                \
+		.complete = COMPLETE_BACKEND_OPTION,                                \
+	}
+
 /* NULL: not given. */
 typedef struct LlmOptions {
 	const char *provider;

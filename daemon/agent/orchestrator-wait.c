@@ -1,11 +1,9 @@
 /* Agents that wait: for their turn, for their provider, for another attempt. */
 #include "daemon/agent/orchestrator-internal.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "common/clock.h"
-#include "common/jsonx-find.h"
 #include "common/jsonx.h"
 
 static const char no_queue[] = "out of memory: it cannot be queued again";
@@ -181,6 +179,8 @@ void orchestrator_apply_retrying(Orchestrator *o, Agent *a, const Batch *b, cons
 	if (t && t->calling) {
 		call_over(a, b, e);
 		t->retries++;
+		/* Who was refused goes behind those that wait: else the oldest would use up all its attempts alone. */
+		t->turn = a->last_seq;
 		t->waiting =
 			e->meta.code == AGENT_ERROR_RATE_LIMITED ? LIMITER_HELD : LIMITER_RETRY;
 		t->waiting_until_us =

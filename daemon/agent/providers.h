@@ -23,6 +23,7 @@ typedef struct Ticket {
 	LimiterCall call;          /* that is under way */
 	uint64_t total_us;         /* since when its total time runs, monotonic; 0: not yet */
 	uint32_t retries;          /* of this daemon's life */
+	uint64_t turn;             /* its place among equals, in the place of Agent.seq; 0: that */
 	bool delayed;              /* its timer is set */
 	bool cancelled;            /* somebody has asked for its end */
 	bool calling, proven;      /* a call is under way, has been answered */

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "daemon/agent/providers.h"
+
 #define FIRST_BUCKETS 64
 
 static Agent *queued_agent(const HeapNode *n)
@@ -11,11 +13,16 @@ static Agent *queued_agent(const HeapNode *n)
 	return container_of(n, Agent, queue_node);
 }
 
+static uint64_t turn(const Agent *a)
+{
+	return a->ticket && a->ticket->turn > 0 ? a->ticket->turn : a->seq;
+}
+
 static bool agent_before(const HeapNode *x, const HeapNode *y)
 {
 	const Agent *a = queued_agent(x), *b = queued_agent(y);
 
-	return a->priority != b->priority ? a->priority > b->priority : a->seq < b->seq;
+	return a->priority != b->priority ? a->priority > b->priority : turn(a) < turn(b);
 }
 
 static Lane *ready_lane(const HeapNode *n)

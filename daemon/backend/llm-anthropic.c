@@ -111,22 +111,10 @@ static int write_request(const LlmRequest *request, Buf *b)
 
 /* ---- The answer ---- */
 
-enum { USAGE_INPUT_TOKENS, USAGE_OUTPUT_TOKENS, N_USAGE_KEYS };
-
-static const char *const usage_keys[N_USAGE_KEYS] = {
-	[USAGE_INPUT_TOKENS] = "input_tokens",
-	[USAGE_OUTPUT_TOKENS] = "output_tokens",
-};
-
 /* What comes later counts all that came before. */
 static void on_usage(LlmDecoder *d, JsonxText usage)
 {
-	JsonxText found[N_USAGE_KEYS];
-
-	if (jsonx_pick(usage, usage_keys, found, N_USAGE_KEYS) < 0)
-		return;
-	llm_keep_tokens(d, &d->answer.input_tokens, found[USAGE_INPUT_TOKENS]);
-	llm_keep_tokens(d, &d->answer.output_tokens, found[USAGE_OUTPUT_TOKENS]);
+	llm_keep_usage(d, usage, "input_tokens", "output_tokens");
 }
 
 enum { MEMBER_INDEX, MEMBER_MESSAGE, MEMBER_BLOCK, MEMBER_DELTA, MEMBER_USAGE, N_MEMBERS };

@@ -84,10 +84,17 @@ int llm_keep(LlmDecoder *d, char **field, JsonxText value)
 	return r < 0 ? r : keep(field, text, len, LLM_MAX_NAME_BYTES);
 }
 
-void llm_keep_tokens(LlmDecoder *d, uint64_t *field, JsonxText value)
+void llm_keep_usage(LlmDecoder *d, JsonxText usage, const char *input, const char *output)
 {
-	if (jsonx_text_uint(value, field))
-		d->answer.has_usage = true;
+	const char *const keys[] = { input, output };
+	uint64_t *const fields[] = { &d->answer.input_tokens, &d->answer.output_tokens };
+	JsonxText found[ARRAY_SIZE(keys)];
+
+	if (jsonx_pick(usage, keys, found, ARRAY_SIZE(keys)) < 0)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (jsonx_text_uint(found[i], fields[i]))
+			d->answer.has_usage = true;
 }
 
 int llm_keep_tool(LlmDecoder *d, Buf *to, JsonxText value)

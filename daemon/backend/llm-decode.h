@@ -16,8 +16,8 @@ int llm_give_tools(LlmDecoder *d) _must_check_;
 
 /* Keeps a string in the answer, cut to LLM_MAX_NAME_BYTES; what is none, or empty, changes nothing. -ENOMEM. */
 int llm_keep(LlmDecoder *d, char **field, JsonxText value) _must_check_;
-/* A number of tokens; what is none changes nothing. */
-void llm_keep_tokens(LlmDecoder *d, uint64_t *field, JsonxText value);
+/* The numbers of tokens out of an object, by the names that they have there; what is none changes nothing. */
+void llm_keep_usage(LlmDecoder *d, JsonxText usage, const char *input, const char *output);
 /* Appends the contents of a string to a part of a tool call; what is no string, as the text that it is. */
 int llm_keep_tool(LlmDecoder *d, Buf *to, JsonxText value) _must_check_;
 

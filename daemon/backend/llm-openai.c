@@ -207,23 +207,6 @@ static int on_choices(LlmDecoder *d, JsonxText choices)
 	return r;
 }
 
-enum { USAGE_PROMPT_TOKENS, USAGE_COMPLETION_TOKENS, N_USAGE_KEYS };
-
-static const char *const usage_keys[N_USAGE_KEYS] = {
-	[USAGE_PROMPT_TOKENS] = "prompt_tokens",
-	[USAGE_COMPLETION_TOKENS] = "completion_tokens",
-};
-
-static void on_usage(LlmDecoder *d, JsonxText usage)
-{
-	JsonxText found[N_USAGE_KEYS];
-
-	if (jsonx_pick(usage, usage_keys, found, N_USAGE_KEYS) < 0)
-		return;
-	llm_keep_tokens(d, &d->answer.input_tokens, found[USAGE_PROMPT_TOKENS]);
-	llm_keep_tokens(d, &d->answer.output_tokens, found[USAGE_COMPLETION_TOKENS]);
-}
-
 enum { CHUNK_CHOICES, CHUNK_USAGE, CHUNK_MODEL, CHUNK_ERROR, CHUNK_OBJECT, N_CHUNK_KEYS };
 
 static const char *const chunk_keys[N_CHUNK_KEYS] = {
@@ -256,7 +239,7 @@ static int on_chunk(LlmDecoder *d, const SseEvent *event)
 	if (!d->answer.model)
 		r = llm_keep(d, &d->answer.model, found[CHUNK_MODEL]);
 	if (found[CHUNK_USAGE].text)
-		on_usage(d, found[CHUNK_USAGE]);
+		llm_keep_usage(d, found[CHUNK_USAGE], "prompt_tokens", "completion_tokens");
 	if (r == 0 && found[CHUNK_CHOICES].text)
 		r = on_choices(d, found[CHUNK_CHOICES]);
 	return r;

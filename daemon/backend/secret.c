@@ -8,6 +8,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "common/fd.h"
+
 static const char *const prefixes[_SECRET_KIND_MAX] = {
 	[SECRET_FILE] = "file:",
 	[SECRET_CREDENTIAL] = "credential:",
@@ -62,24 +64,12 @@ static ssize_t read_file(const char *path, size_t max, char *out)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
-	size_t len = 0;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
-	while (len < max + 1) {
-		ssize_t n = read(fd, out + len, max + 1 - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	return (ssize_t)len;
+	return fd_pread_all(fd, out, max + 1, 0);
 }
 
 static ssize_t read_env(const char *name, size_t max, char *out)

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/fd.h"
+
 /* Programs may have larger environments; the daemon puts the name that is looked for first. */
 #define ENVIRON_MAX_BYTES (1024U * 1024)
 
@@ -38,18 +40,7 @@ static ssize_t read_proc(const char *path, char *out, size_t size)
 	if (fd < 0)
 		return -errno;
 
-	size_t len = 0;
-	while (len < size) {
-		ssize_t n = read(fd, out + len, size - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	return (ssize_t)len;
+	return fd_pread_all(fd, out, size, 0);
 }
 
 int reaper_proc_stat(pid_t pid, ReaperProc *ret)

@@ -501,6 +501,24 @@ class Limits(Case):
         first = [self.client.call("agent.get", agent_id=a)["ended_at"] for a in (agents[0], agents[-1])]
         self.assertLess(*first)
 
+    def test_refusals_are_shared(self):
+        """A provider that refuses for long, with short pauses, uses up nobody's attempts alone."""
+        self.daemon.stop()
+        self.daemon.start("--provider.p.max_concurrent=1")
+        self.client = self.daemon.client()
+
+        def serve(_):
+            if len(self.server.requests) <= 6:
+                return (Gate("all"), ok(b"", "retry-after-ms: 1", status="429 Slow down"))
+            return (stream(answer("x")),)
+
+        self.server.on(self.path, serve)
+        agents = [self.client.spawn(str(i), backend="openai") for i in range(3)]
+        self.server.open_gate("all")
+        for agent in agents:
+            self.assertEqual(self.client.wait(agent)["state"], "completed")
+        self.assertEqual([len(self.events(agent, "Retrying")) for agent in agents], [2, 2, 2])
+
     def test_requests_per_minute(self):
         self.daemon.stop()
         self.daemon.start("--provider.p.requests_per_minute=3")
