@@ -43,7 +43,8 @@ static int append_all(json_object *to, json_object *from)
 	return 0;
 }
 
-/* One page to the end of `agents`; *before moves on to where the next one begins, 0 after the last. */
+/* One page to the end of `agents`; *before moves on to where the next one begins, 0 after the last.
+ */
 static int fetch_page(Context *ctx, const AgentListQuery *q, json_object *agents, uint64_t *before)
 {
 	_cleanup_buf_ Buf params = { 0 };

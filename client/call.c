@@ -24,11 +24,25 @@ struct Call {
 	bool watch_stdout;
 };
 
-int call_connect(const char *socket_path, Call **ret)
+/* It bounds connect(2), too. */
+static int limit_sending(int fd, int timeout_ms)
+{
+	struct timeval limit = {
+		.tv_sec = timeout_ms / 1000,
+		.tv_usec = timeout_ms % 1000 * 1000,
+	};
+
+	if (timeout_ms < 0)
+		return 0;
+	return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0 ? -errno : 0;
+}
+
+int call_connect_within(const char *socket_path, int timeout_ms, Call **ret)
 {
 	_cleanup_(call_free_p) Call *c = NULL;
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	size_t len = strlen(socket_path);
+	int r;
 
 	if (len >= sizeof(sa.sun_path))
 		return -ENAMETOOLONG;
@@ -40,10 +54,18 @@ int call_connect(const char *socket_path, Call **ret)
 	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
 		return -errno;
+	r = limit_sending(c->fd, timeout_ms);
+	if (r < 0)
+		return r;
 	if (connect(c->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
 		return -errno;
 	*ret = TAKE_PTR(c);
 	return 0;
+}
+
+int call_connect(const char *socket_path, Call **ret)
+{
+	return call_connect_within(socket_path, CALL_FOREVER, ret);
 }
 
 void call_free(Call *c)
@@ -120,7 +142,7 @@ static int wait_readable(Call *c, int timeout_ms)
 		return -errno;
 	if (interrupt_take() != 0)
 		return -EINTR;
-	if (n > 0 && (p[2].revents & POLLERR))
+	if (n > 0 && (p[2].revents & (POLLERR | POLLHUP | POLLNVAL)))
 		return -EPIPE;
 	if (n > 0 && p[0].revents)
 		return 0;
@@ -245,7 +267,8 @@ int call_request(Call *c, const char *method, const Buf *params, json_object **r
 	int r;
 
 	r = call_send(c, method, params, &id);
-	/* A daemon that refuses the connection says why before it closes it: look for that first. */
+	/* A daemon that refuses the connection says why before it closes it: look for that first.
+	 */
 	if (r == -ECONNRESET)
 		id = UINT64_MAX;
 	else if (r < 0)

@@ -38,11 +38,13 @@ static const Option options[] = {
 	[OPT_CORRELATION_ID] = { .name = "correlation-id",
 		.kind = OPTION_STRING,
 		.arg = "C",
-		.help = "only events of agents that were spawned with it" },
+		.help = "only events of agents that were spawned with it",
+		.complete = COMPLETE_CORRELATION_ID },
 	[OPT_LABEL] = { .name = "label",
 		.kind = OPTION_LIST,
 		.arg = "K=V",
-		.help = "only events of agents with this label; may be repeated" },
+		.help = "only events of agents with this label; may be repeated",
+		.complete = COMPLETE_LABEL },
 	{ 0 },
 };
 

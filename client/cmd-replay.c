@@ -19,11 +19,13 @@ static const Option options[] = {
 		.letter = 's',
 		.kind = OPTION_STRING,
 		.arg = "SPEED",
-		.help = "1x (as it was, the default), 10x, 0.5x, max" },
+		.help = "1x (as it was, the default), 10x, 0.5x, max",
+		.complete = COMPLETE_SPEED },
 	[OPT_CORRELATION_ID] = { .name = "correlation-id",
 		.kind = OPTION_STRING,
 		.arg = "C",
-		.help = "the agents that were spawned with it" },
+		.help = "the agents that were spawned with it",
+		.complete = COMPLETE_CORRELATION_ID },
 	[OPT_TIMESTAMPS] = { .name = "timestamps", .help = "put the time of each line before it" },
 	{ 0 },
 };
@@ -49,7 +51,7 @@ static int pause_until(Output *out, uint64_t due_us)
 
 		if (ms == 0)
 			return 0;
-		r = interrupt_sleep(
+		r = interrupt_sleep_watched(
 			held_ms >= 0 && (uint64_t)held_ms < ms ? (uint64_t)held_ms : ms);
 		if (r == 0)
 			r = output_idle(out);

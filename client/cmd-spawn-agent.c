@@ -68,16 +68,20 @@ static const Option options[] = {
 	[OPT_CORRELATION_ID] = { .name = "correlation-id",
 		.kind = OPTION_STRING,
 		.arg = "C",
-		.help = "tells which agents belong together" },
+		.help = "tells which agents belong together",
+		.complete = COMPLETE_CORRELATION_ID,
+		.min = 1 },
 	[OPT_LABEL] = { .name = "label",
 		.letter = 'l',
 		.kind = OPTION_LIST,
 		.arg = "K=V",
-		.help = "a label; may be repeated" },
+		.help = "a label; may be repeated",
+		.complete = COMPLETE_LABEL },
 	[OPT_GROUP] = { .name = "group",
 		.kind = OPTION_STRING,
 		.arg = "G",
-		.help = "the group whose limits hold for it" },
+		.help = "the group whose limits hold for it",
+		.complete = COMPLETE_GROUP },
 	[OPT_PRIORITY] = { .name = "priority",
 		.kind = OPTION_INT,
 		.arg = "N",
@@ -86,19 +90,23 @@ static const Option options[] = {
 		.letter = 't',
 		.kind = OPTION_DURATION,
 		.arg = "TIME",
-		.help = "end it after so long (30s, 500ms, 2m)" },
+		.help = "end it after so long (30s, 500ms, 2m)",
+		.min = 1 },
 	[OPT_IDLE_TIMEOUT] = { .name = "idle-timeout",
 		.kind = OPTION_DURATION,
 		.arg = "TIME",
-		.help = "end it after so long without output" },
+		.help = "end it after so long without output",
+		.min = 1 },
 	[OPT_CONNECT_TIMEOUT] = { .name = "connect-timeout",
 		.kind = OPTION_DURATION,
 		.arg = "TIME",
-		.help = "how long reaching a provider may take" },
+		.help = "how long reaching a provider may take",
+		.min = 1 },
 	[OPT_FIRST_CHUNK_TIMEOUT] = { .name = "first-chunk-timeout",
 		.kind = OPTION_DURATION,
 		.arg = "TIME",
-		.help = "how long a provider may take until it begins to answer" },
+		.help = "how long a provider may take until it begins to answer",
+		.min = 1 },
 	[OPT_COUNT] = { .name = "count",
 		.letter = 'n',
 		.kind = OPTION_UINT,
@@ -187,6 +195,9 @@ static int make_options(Context *ctx, const Args *args, json_object *opts)
 		r = llm_options_set(ctx, &given, backend_of(args), opts);
 	if (r == 0 && args->rest)
 		r = add_argv(opts, args);
+	if (r == 0 && is_exec(backend_of(args)) && !json_object_object_get_ex(opts, "argv", NULL))
+		r = context_fail(
+			ctx, EXIT_CODE_USAGE, "a program is missing: it stands behind `--`");
 	return r == 0 && args->rest ? add_cwd(ctx, opts) : r;
 }
 
@@ -195,6 +206,11 @@ static int check(Context *ctx, const Args *args)
 	const OptionValue *v = args->values;
 	Uuid id;
 
+	if (ctx->want_ephemeral && v[OPT_DETACH].set)
+		return context_fail(ctx, EXIT_CODE_USAGE,
+			"--ephemeral and --detach exclude each other: a private daemon ends with "
+			"its "
+			"command, and with it what it runs");
 	if (args->rest && v[OPT_BACKEND].set && strcmp(v[OPT_BACKEND].string, "exec") != 0)
 		return context_fail(ctx, EXIT_CODE_USAGE, "`-- PROGRAM` is for the backend exec");
 	if (args->n_operands > 0 && strcmp(args->operands[0], "-") != 0)
@@ -216,8 +232,8 @@ static int check(Context *ctx, const Args *args)
 	return 0;
 }
 
-/* A program need not have a prompt, and a conversation may end with it; anything else has nothing to do
- * without. */
+/* A program need not have a prompt, and a conversation may end with it; anything else has nothing
+ * to do without. */
 static int get_prompt(Context *ctx, const Args *args, Buf *prompt)
 {
 	const OptionValue *v = args->values;

@@ -6,6 +6,33 @@
 #include "client/text.h"
 #include "common/jsonx.h"
 
+static void view_containment(Output *o, json_object *status)
+{
+	json_object *how = jsonx_get(status, "containment", json_type_object);
+	json_object *controllers = jsonx_get(how, "controllers", json_type_array);
+	const char *by = jsonx_get_string(how, "by", NULL);
+	size_t n = controllers ? json_object_array_length(controllers) : 0;
+
+	if (!by) /* of an older daemon */
+		return;
+	output_printf(o, "programs: each kept by a ");
+	output_safe(o, by, strlen(by));
+	for (size_t i = 0; i < n; i++) {
+		const char *name =
+			json_object_get_string(json_object_array_get_idx(controllers, i));
+
+		output_printf(o, i == 0 ? " with " : ", ");
+		output_safe(o, name ? name : "?", name ? strlen(name) : 1);
+	}
+	by = jsonx_get_string(how, "reason", NULL);
+	if (by) {
+		output_printf(o, " (");
+		output_safe(o, by, strlen(by));
+		output_printf(o, ")");
+	}
+	output_printf(o, "\n");
+}
+
 static void view(Output *o, json_object *status)
 {
 	json_object *agents = jsonx_get(status, "agents", json_type_object);
@@ -36,6 +63,7 @@ static void view(Output *o, json_object *status)
 	version = jsonx_get_string(events, "durability", NULL);
 	output_safe(o, version ? version : "?", version ? strlen(version) : 1);
 	output_printf(o, "\n");
+	view_containment(o, status);
 }
 
 static int run(Context *ctx, const Args *args _unused_)

@@ -43,11 +43,13 @@ static const Option options[] = {
 	[OPT_CORRELATION_ID] = { .name = "correlation-id",
 		.kind = OPTION_STRING,
 		.arg = "C",
-		.help = "only agents that were spawned with it" },
+		.help = "only agents that were spawned with it",
+		.complete = COMPLETE_CORRELATION_ID },
 	[OPT_LABEL] = { .name = "label",
 		.kind = OPTION_LIST,
 		.arg = "K=V",
-		.help = "only agents with this label; may be repeated" },
+		.help = "only agents with this label; may be repeated",
+		.complete = COMPLETE_LABEL },
 	[OPT_UNTIL_IDLE] = { .name = "until-idle",
 		.help = "end once every agent that matches has ended" },
 	[OPT_TIMESTAMPS] = { .name = "timestamps", .help = "put the time before each line" },
@@ -56,7 +58,8 @@ static const Option options[] = {
 	[OPT_PREFIX] = { .name = "prefix",
 		.kind = OPTION_STRING,
 		.arg = "KEY",
-		.help = "put the label KEY before each line instead of the id" },
+		.help = "put the label KEY before each line instead of the id",
+		.complete = COMPLETE_LABEL_KEY },
 	{ 0 },
 };
 
@@ -69,8 +72,8 @@ typedef struct Watch {
 	StreamStyle style;
 } Watch;
 
-/* What is shown is what was asked for; but whoever wants the output needs to be told of its end, too, so
- * that an unfinished last line is not held back for ever. */
+/* What is shown is what was asked for; but whoever wants the output needs to be told of its end,
+ * too, so that an unfinished last line is not held back for ever. */
 static int set_types(Watch *w)
 {
 	static const char *const ends[] = { "AgentCompleted", "AgentError" };
@@ -112,8 +115,8 @@ static void set_style(Watch *w)
 	w->style.userdata = &w->prefix;
 }
 
-/* From now on there is nothing to come of an agent that has ended: without a word that would look as if it
- * had never said any. */
+/* From now on there is nothing to come of an agent that has ended: without a word that would look
+ * as if it had never said any. */
 static void tell_ended(json_object *agent, void *userdata)
 {
 	Output *o = &((Watch *)userdata)->ctx->out;
@@ -167,6 +170,7 @@ static int run_watch(Watch *w)
 		.until_idle = v[OPT_UNTIL_IDLE].set || w->filter.n_agents > 0,
 		.has_after = v[OPT_AFTER].set || v[OPT_FROM_START].set,
 		.after = v[OPT_AFTER].number,
+		.after_option = v[OPT_AFTER].set ? "--after" : NULL,
 		.last = v[OPT_TAIL].number,
 	};
 	int r, ended;

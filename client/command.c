@@ -36,6 +36,7 @@ const Command *const command_table[] = {
 	&command_events,
 	&command_help,
 	&command_list,
+	&command_metrics,
 	&command_multi_agent_demo,
 	&command_output,
 	&command_providers,

@@ -1,5 +1,5 @@
-/* The table of commands: each is one constant entry in a file of its own, from which the parser, the
- * help and the completion are driven.
+/* The table of commands: each is one constant entry in a file of its own, from which the parser,
+ * the help and the completion are driven.
  *
  * Thread: main. */
 #pragma once
@@ -30,6 +30,7 @@ extern const Command command_demo;
 extern const Command command_events;
 extern const Command command_help;
 extern const Command command_list;
+extern const Command command_metrics;
 extern const Command command_multi_agent_demo;
 extern const Command command_output;
 extern const Command command_providers;

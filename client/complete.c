@@ -3,98 +3,47 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/candidates.h"
 #include "client/command.h"
-#include "common/jsonx.h"
+#include "client/complete-listed.h"
 #include "common/protocol.h"
-#include "common/socket-path.h"
-
-#define LISTING_TIMEOUT_MS 1000
 
 typedef struct Completer {
+	Candidates candidates;
 	Context *ctx;
-	const char *word;   /* what is being typed, behind the '=' of an `--option=` */
-	const char *before; /* `--option=`, not terminated: it goes before what is offered */
-	size_t before_len;
+	char **words; /* those before the one being typed */
+	int n_words;
 	const Command *command; /* NULL: not typed yet */
+	size_t n_operands;      /* of it, that are typed */
 	const char *backend;    /* NULL: not said */
+	uint32_t own, global;   /* bit (1 << i): that option of the command, or of all, is typed */
 	bool program;           /* a `--` stands before the word */
 } Completer;
 
-static void offer(const Completer *c, const char *candidate)
+static void offer(Completer *c, const char *word, const char *about)
 {
-	if (strncmp(candidate, c->word, strlen(c->word)) == 0)
-		output_printf(&c->ctx->out, "%.*s%s\n", (int)c->before_len, c->before, candidate);
+	candidates_offer(&c->candidates, word, about);
 }
 
-static void offer_options(const Completer *c, const Option *table)
+/* One that is typed counts only once, unless it makes a list. */
+static void offer_options(Completer *c, const Option *table, uint32_t typed)
 {
-	for (size_t i = 0; table && i < option_count(table); i++) {
+	for (size_t i = 0; i < option_count(table); i++) {
 		char name[64];
 
+		if ((typed & (1U << i)) && table[i].kind != OPTION_LIST)
+			continue;
 		snprintf(name, sizeof(name), "--%s", table[i].name);
-		offer(c, name);
+		offer(c, name, table[i].help);
 	}
 }
 
-/* What a method lists, and what of it is offered. */
-typedef struct Listing {
-	const char *method;
-	const char *params;
-	const char *list, *key; /* the array in the result, the member of its objects */
-	const char *plain;      /* it goes to a shell: nothing with other characters does */
-} Listing;
-
-static void offer_listed(const Completer *c, const Listing *l, json_object *message)
-{
-	json_object *payload = NULL, *list;
-	const char *method = NULL;
-	uint64_t id = 0;
-
-	if (call_classify(message, &id, &method, &payload) != CALL_RESULT)
-		return;
-	list = jsonx_get(payload, l->list, json_type_array);
-	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
-		json_object *item = json_object_array_get_idx(list, i);
-		const char *word = jsonx_get_string(item, l->key, NULL);
-
-		if (word && strspn(word, l->plain) == strlen(word))
-			offer(c, word);
-	}
-}
-
-/* Best effort and in silence: a person is in the middle of a word. */
-static void offer_listing(const Completer *c, const Listing *l)
-{
-	_cleanup_(call_free_p) Call *call = NULL;
-	_cleanup_json_ json_object *message = NULL;
-	_cleanup_free_ char *path = NULL;
-	_cleanup_buf_ Buf text = { 0 };
-	uint64_t id;
-
-	if (socket_path_find(c->ctx->socket_option, &path) < 0 || call_connect(path, &call) < 0)
-		return;
-	if (buf_append_str(&text, l->params) == 0 && call_send(call, l->method, &text, &id) == 0 &&
-		call_receive(call, LISTING_TIMEOUT_MS, &message) == 0)
-		offer_listed(c, l, message);
-}
-
-static void offer_agents(const Completer *c, const char *params)
-{
-	offer_listing(
-		c, &(Listing){ "agent.list", params, "agents", "agent_id", "0123456789abcdef-" });
-}
-
-static void offer_providers(const Completer *c)
-{
-	offer_listing(
-		c, &(Listing){ "provider.list", "{}", "providers", "name",
-			   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-" });
-}
-
-/* `K=` of each, or K=V where V is one of few. `within` is "", or what stands before K: "limits.". */
-static void offer_fields(const Completer *c, const char *within, const SchemaField *fields)
+/* `K=` of each, or K=V where V is one of few. `within` is "", or what stands before K: "limits.".
+ */
+static void offer_fields(Completer *c, const char *within, const SchemaField *fields)
 {
 	for (const SchemaField *f = fields; f->name; f++) {
+		const char *typed = c->candidates.word;
 		char text[128];
 		int n = snprintf(text, sizeof(text), "%s%s", within, f->name);
 
@@ -105,24 +54,24 @@ static void offer_fields(const Completer *c, const char *within, const SchemaFie
 			if (f->type == SCHEMA_OBJECT)
 				offer_fields(c, text, f->fields);
 			else
-				offer(c, text);
+				offer(c, text, f->doc);
 			continue;
 		}
 		memcpy(text + n, "=", 2);
-		if (!f->choices || strncmp(c->word, text, (size_t)n + 1) != 0)
-			offer(c, text);
+		if (!f->choices || strncmp(typed, text, (size_t)n + 1) != 0)
+			offer(c, text, f->doc);
 		for (size_t i = 0; f->choices && f->choices[i]; i++) {
 			char choice[192];
 
 			snprintf(choice, sizeof(choice), "%s%s", text, f->choices[i]);
-			if (strchr(c->word, '='))
-				offer(c, choice);
+			if (strchr(typed, '='))
+				offer(c, choice, f->doc);
 		}
 	}
 }
 
 /* Of the backend that was said, or of all: a program may yet follow. */
-static void offer_backend_options(const Completer *c)
+static void offer_backend_options(Completer *c)
 {
 	for (const char *const *name = protocol_backend_names(); *name; name++) {
 		if (!c->backend || strcmp(c->backend, *name) == 0)
@@ -130,70 +79,113 @@ static void offer_backend_options(const Completer *c)
 	}
 }
 
-static void offer_values(const Completer *c, Completion kind)
+static void offer_commands(Completer *c)
+{
+	for (size_t i = 0; command_table[i]; i++)
+		offer(c, command_table[i]->name, command_table[i]->summary);
+}
+
+static void offer_methods(Completer *c)
+{
+	for (int i = 0; i < _METHOD_MAX; i++)
+		offer(c, protocol_method((MethodId)i)->name, protocol_method((MethodId)i)->summary);
+}
+
+static void offer_speeds(Completer *c)
+{
+	offer(c, "1x", "as it was");
+	offer(c, "10x", "ten times as fast");
+	offer(c, "max", "without waiting");
+}
+
+static const char *about_word(Completion kind, const char *word)
+{
+	if (kind == COMPLETE_BACKEND)
+		return protocol_backend_find(word)->summary;
+	if (kind == COMPLETE_EVENT_TYPE)
+		return protocol_event_doc((EventType)protocol_event_from_name(word));
+	return NULL;
+}
+
+static void offer_listed(Completer *c, Completion kind)
+{
+	ListedRequest request = {
+		.candidates = &c->candidates,
+		.socket_option = c->ctx->socket_option,
+		.backend = c->backend,
+		.typed = c->words,
+		.n_typed = (size_t)c->n_words,
+	};
+
+	/* That of agents which name none. */
+	if (kind == COMPLETE_GROUP)
+		offer(c, "default", NULL);
+	listed_offer(&request, kind);
+}
+
+static void offer_values(Completer *c, Completion kind)
 {
 	switch (kind) {
-	case COMPLETE_NONE:
-		break;
 	case COMPLETE_FILE:
-		output_printf(&c->ctx->out, ":files\n");
-		break;
-	case COMPLETE_AGENT:
-		offer_agents(c, "{}");
-		break;
-	case COMPLETE_LIVE_AGENT:
-		offer_agents(c, "{\"state\":[\"queued\",\"running\"]}");
+		candidates_offer_files(&c->candidates);
 		break;
 	case COMPLETE_BACKEND_OPTION:
 		offer_backend_options(c);
 		break;
 	case COMPLETE_COMMAND:
-		for (size_t i = 0; command_table[i]; i++)
-			offer(c, command_table[i]->name);
+		offer_commands(c);
 		break;
 	case COMPLETE_METHOD:
-		for (int i = 0; i < _METHOD_MAX; i++)
-			offer(c, protocol_method((MethodId)i)->name);
+		offer_methods(c);
 		break;
-	case COMPLETE_PROVIDER:
-		offer_providers(c);
+	case COMPLETE_SPEED:
+		offer_speeds(c);
 		break;
-	case COMPLETE_BACKEND:
-	case COMPLETE_CHANNEL:
-	case COMPLETE_EVENT_TYPE:
-	case COMPLETE_STATE:
+	default:
 		for (size_t i = 0; option_word(kind, i); i++)
-			offer(c, option_word(kind, i));
+			offer(c, option_word(kind, i), about_word(kind, option_word(kind, i)));
+		offer_listed(c, kind);
 		break;
 	}
 }
 
-/* The option of the table that takes an argument and that `word` is, with or without its `=ARGUMENT`. */
-static const Option *option_with_argument(const Option *table, const char *word)
+/* The option of the table that `word` is, with or without its `=ARGUMENT`. */
+static const Option *option_of_word(const Option *table, const char *word)
 {
 	size_t len = strcspn(word, "=");
 
 	for (size_t i = 0; i < option_count(table); i++) {
 		const Option *o = &table[i];
-		bool is_long = strncmp(word, "--", 2) == 0 && strlen(o->name) == len - 2 &&
-			       strncmp(word + 2, o->name, len - 2) == 0;
-		bool is_short = o->letter && word[0] == '-' && word[1] == o->letter && !word[2];
 
-		if ((is_long || is_short) && o->kind != OPTION_FLAG)
+		if (strncmp(word, "--", 2) == 0 && strlen(o->name) == len - 2 &&
+			strncmp(word + 2, o->name, len - 2) == 0)
+			return o;
+		if (o->letter && word[0] == '-' && word[1] == o->letter && !word[2])
 			return o;
 	}
 	return NULL;
 }
 
-static const Option *find_option(const Command *command, const char *word)
+static const Option *find_option(const Completer *c, const char *word)
 {
-	const Option *o = option_with_argument(command_global_options, word);
+	const Option *o = option_of_word(command_global_options, word);
 
-	return o || !command ? o : option_with_argument(command->options, word);
+	return o || !c->command ? o : option_of_word(c->command->options, word);
+}
+
+static void note_option(Completer *c, const Option *o)
+{
+	for (size_t i = 0; i < option_count(command_global_options); i++) {
+		if (o == &command_global_options[i]) {
+			c->global |= 1U << i;
+			return;
+		}
+	}
+	c->own |= 1U << (o - c->command->options);
 }
 
 /* What completion itself has to know. */
-static void note_option(Completer *c, const Option *o, const char *argument)
+static void note_argument(Completer *c, const Option *o, const char *argument)
 {
 	if (o == &command_global_options[GLOBAL_SOCKET])
 		c->ctx->socket_option = argument;
@@ -201,72 +193,104 @@ static void note_option(Completer *c, const Option *o, const char *argument)
 		c->backend = argument;
 }
 
-/* Reads the words before the last one. Returns the option whose argument the last one is, or NULL. */
-static const Option *read_words(Completer *c, char **words, int n)
+static void read_operand(Completer *c, const char *word)
 {
-	for (int i = 0; i < n && !c->program; i++) {
-		const Option *o = find_option(c->command, words[i]);
-		const char *equals = strchr(words[i], '=');
+	if (strcmp(word, "--") == 0)
+		c->program = true;
+	else if (word[0] == '-' && word[1] != '\0')
+		return; /* an option that is none */
+	else if (c->command)
+		c->n_operands++;
+	else
+		c->command = command_find(word);
+}
 
-		if (o && equals) {
-			note_option(c, o, equals + 1);
-		} else if (o && i + 1 == n) {
-			return o;
-		} else if (o) {
-			note_option(c, o, words[++i]);
-		} else if (strcmp(words[i], "--") == 0) {
-			c->program = true;
-		} else if (!c->command && words[i][0] != '-') {
-			c->command = command_find(words[i]);
+/* Reads the words before the one being typed. Returns the option whose argument that one is, or
+ * NULL. */
+static const Option *read_words(Completer *c)
+{
+	for (int i = 0; i < c->n_words; i++) {
+		const char *word = c->words[i], *equals = strchr(word, '=');
+		const Option *o = c->program ? NULL : find_option(c, word);
+
+		if (!o) {
+			read_operand(c, word);
+			continue;
 		}
+		note_option(c, o);
+		if (o->kind == OPTION_FLAG)
+			continue;
+		if (!equals && i + 1 == c->n_words)
+			return o;
+		note_argument(c, o, equals ? equals + 1 : c->words[++i]);
 	}
 	return NULL;
 }
 
-static void offer_argument(const Completer *c, const Option *o)
+static void offer_argument(Completer *c, const Option *o)
 {
 	for (size_t i = 0; o->choices && o->choices[i]; i++)
-		offer(c, o->choices[i]);
+		offer(c, o->choices[i], NULL);
 	offer_values(c, o->complete);
 }
 
-/* `--option=` and the beginning of its argument: 1. */
+/* `--option=` and the beginning of its argument? */
 static bool complete_inline(Completer *c)
 {
-	const char *equals = strchr(c->word, '=');
-	const Option *o = equals && !c->program ? find_option(c->command, c->word) : NULL;
+	Candidates *to = &c->candidates;
+	const char *equals = strchr(to->word, '=');
+	const Option *o = equals && !c->program ? find_option(c, to->word) : NULL;
 
 	if (!o)
 		return false;
-	c->before = c->word;
-	c->before_len = (size_t)(equals + 1 - c->word);
-	c->word = equals + 1;
-	offer_argument(c, o);
+	to->before = to->word;
+	to->before_len = (size_t)(equals + 1 - to->word);
+	to->word = equals + 1;
+	if (o->kind != OPTION_FLAG)
+		offer_argument(c, o);
 	return true;
+}
+
+/* Of several kinds of operands the table knows the first. */
+static void complete_operand(Completer *c)
+{
+	if (!c->command)
+		offer_commands(c);
+	else if (c->n_operands == 0 || c->command->max_operands == COMMAND_ANY_OPERANDS)
+		offer_values(c, c->command->complete);
+}
+
+static void complete(Completer *c)
+{
+	const Option *before = read_words(c);
+
+	if (before) {
+		offer_argument(c, before);
+	} else if (c->program && c->command && c->command->takes_rest) {
+		candidates_offer_command(&c->candidates);
+	} else if (complete_inline(c)) {
+		return;
+	} else if (c->candidates.word[0] == '-' && !c->program) {
+		if (c->command)
+			offer_options(c, c->command->options, c->own);
+		offer_options(c, command_global_options, c->global);
+	} else {
+		complete_operand(c);
+	}
 }
 
 int complete_run(Context *ctx, char **words, int n_words)
 {
 	Completer c = {
+		.candidates = { .out = &ctx->out,
+			.word = n_words > 0 ? words[n_words - 1] : "",
+			.before = "" },
 		.ctx = ctx,
-		.word = n_words > 0 ? words[n_words - 1] : "",
-		.before = "",
+		.words = words,
+		.n_words = n_words > 0 ? n_words - 1 : 0,
 	};
-	const Option *before = read_words(&c, words, n_words - 1);
 
-	if (before) {
-		offer_argument(&c, before);
-	} else if (c.program && c.command && c.command->takes_rest) {
-		offer_values(&c, COMPLETE_FILE);
-	} else if (complete_inline(&c)) {
-		/* that was it */
-	} else if (c.word[0] == '-' && !c.program) {
-		offer_options(&c, c.command ? c.command->options : NULL);
-		offer_options(&c, command_global_options);
-	} else if (!c.command) {
-		offer_values(&c, COMPLETE_COMMAND);
-	} else {
-		offer_values(&c, c.command->complete);
-	}
+	complete(&c);
+	candidates_done(&c.candidates);
 	return output_flush(&ctx->out);
 }

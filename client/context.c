@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/jsonx.h"
+#include "common/protocol.h"
 #include "common/rpc-error.h"
 #include "common/socket-path.h"
 
@@ -152,12 +153,26 @@ static int append_matches(json_object *error, Buf *text)
 	return r;
 }
 
+int context_check_ids(Context *ctx, const char *const *ids, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strlen(ids[i]) < PROTOCOL_MIN_PREFIX_CHARS)
+			return context_fail(ctx, EXIT_CODE_USAGE,
+				"%s is no agent: it takes an id, or at least the first %u "
+				"characters of one",
+				*ids[i] ? ids[i] : "''", PROTOCOL_MIN_PREFIX_CHARS);
+	}
+	return 0;
+}
+
 int context_refused(Context *ctx, const char *about, json_object *error)
 {
 	_cleanup_buf_ Buf text = { 0 };
 	const char *message = jsonx_get_string(error, "message", NULL);
 	int r;
 
+	if (about && message && strstr(message, about))
+		about = NULL;
 	r = buf_printf(&text, "%s%s%s", about ? about : "", about ? ": " : "",
 		message ? message : "the daemon refused it");
 	if (r == 0 && ctx->raw)

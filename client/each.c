@@ -183,5 +183,10 @@ int each_agent(Context *ctx, const EachRequest *request)
 		.missing = request->n,
 	};
 
-	return sent ? run(&round) : -ENOMEM;
+	int r;
+
+	if (!sent)
+		return -ENOMEM;
+	r = context_check_ids(ctx, request->ids, request->n);
+	return r == 0 ? run(&round) : r;
 }

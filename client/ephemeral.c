@@ -48,8 +48,8 @@ static int join(const char *a, const char *b, char **ret)
 	return asprintf(ret, "%s/%s", a, b) < 0 ? -ENOMEM : 0;
 }
 
-/* $LIONGATED, what stands beside this program, what stands where the build tree or an installation has
- * it; else PATH is left to find it. */
+/* $LIONGATED, what stands beside this program, what stands where the build tree or an installation
+ * has it; else PATH is left to find it. */
 static int find_program(char **ret)
 {
 	static const char *const beside[] = { "liongated", "../daemon/liongated",
@@ -92,7 +92,8 @@ static void remove_tree(const char *path)
 	(void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
-/* The daemon itself may outlive its client for a moment, and holds the lock of its state meanwhile. */
+/* The daemon itself may outlive its client for a moment, and holds the lock of its state meanwhile.
+ */
 static bool has_daemon(int dir_fd)
 {
 	_cleanup_close_ int fd =
@@ -104,7 +105,8 @@ static bool has_daemon(int dir_fd)
 	return fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type != F_UNLCK;
 }
 
-/* A directory that a client left which was killed: it is ours, and nobody has a lock on it any more. */
+/* A directory that a client left which was killed: it is ours, and nobody has a lock on it any
+ * more. */
 static void remove_if_stale(const char *parent, const char *name)
 {
 	_cleanup_free_ char *path = NULL;
@@ -185,7 +187,8 @@ static int open_notify(Ephemeral *e, struct sockaddr_un *ret_address)
 	return 0;
 }
 
-/* In the child. When its client is gone there is nobody to run agents for, not even for a grace. Its words go to a file: nobody is asked to read them unless it fails. */
+/* In the child. When its client is gone there is nobody to run agents for, not even for a grace.
+ * Its words go to a file: nobody is asked to read them unless it fails. */
 static _Noreturn void run_daemon(
 	const Ephemeral *e, const char *program, const char *notify, const char *state, int log_fd)
 {

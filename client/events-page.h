@@ -18,6 +18,6 @@ typedef struct EventsPages {
 	void *userdata;
 } EventsPages;
 
-/* To the end of the log as it is then. What is missing at its beginning is shown as a gap: a stream has been
- * begun. */
+/* To the end of the log as it is then. What is missing at its beginning is shown as a gap: a stream
+ * has been begun. */
 int events_page_all(Context *ctx, const EventsPages *pages) _must_check_;

@@ -1,7 +1,7 @@
 /* What liongatectl ends with. Stable: scripts switch on it, `liongatectl --help` lists it.
  *
- * EXIT_CODE_OK is 0, so that a function that returns one of these, or -errno, says with anything but 0
- * that it is over.
+ * EXIT_CODE_OK is 0, so that a function that returns one of these, or -errno, says with anything
+ * but 0 that it is over.
  *
  * Thread: any. */
 #pragma once

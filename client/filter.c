@@ -52,16 +52,19 @@ static int add_agent(Context *ctx, Filter *f, const char *id)
 int filter_add_agents(Context *ctx, Filter *f, const char *const *ids, size_t n)
 {
 	char **grown;
+	int r;
 
 	if (n == 0)
 		return 0;
+	r = context_check_ids(ctx, ids, n);
+	if (r != 0)
+		return r;
 	grown = reallocarray(f->agents, f->n_agents + n, sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
 	f->agents = grown;
 	for (size_t i = 0; i < n; i++) {
-		int r = add_agent(ctx, f, ids[i]);
-
+		r = add_agent(ctx, f, ids[i]);
 		if (r != 0)
 			return r;
 	}

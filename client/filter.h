@@ -1,7 +1,7 @@
 /* Which agents and events a command is about, as its options say.
  *
- * Owns the ids and the labels; the rest is lent from argv. Embedded: all zero lets everything through.
- * Thread: main. */
+ * Owns the ids and the labels; the rest is lent from argv. Embedded: all zero lets everything
+ * through. Thread: main. */
 #pragma once
 
 #include <json-c/json.h>

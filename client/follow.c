@@ -1,6 +1,7 @@
 #include "client/follow.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,8 +29,8 @@ struct Follow {
 	bool has_cursor;
 	uint64_t cursor; /* with has_cursor */
 	uint64_t pause_ms;
-	FollowItem
-		beginning; /* FOLLOW_GAP: what is missing there, which the reader does not know yet */
+	FollowItem beginning; /* FOLLOW_GAP: what is missing there, which the reader does not know
+				 yet */
 	json_object *message; /* what the last item lends from */
 };
 
@@ -96,6 +97,26 @@ static int subscribe(Follow *f, json_object **ret_error)
 	return r == 0 ? subscribed(f, result) : r;
 }
 
+/* What the protocol calls `after` has another name for whoever typed it. */
+static int refused(const Follow *f, json_object *error)
+{
+	_cleanup_buf_ Buf text = { 0 };
+	json_object *data = jsonx_get(error, "data", json_type_object);
+	uint64_t newest = jsonx_get_uint(data, "newest_seq", UINT64_MAX);
+	int r;
+
+	if (!f->request->after_option || f->cursor <= newest)
+		return context_refused(f->ctx, NULL, error);
+	r = buf_printf(&text, "%s %" PRIu64 " is beyond the newest event, which is %" PRIu64,
+		f->request->after_option, f->cursor, newest);
+	if (r == 0)
+		r = buf_terminate(&text);
+	if (r < 0)
+		return r;
+	output_error(&f->ctx->out, text.data, error);
+	return EXIT_CODE_REFUSED;
+}
+
 int follow_new(Context *ctx, const FollowRequest *request, Follow **ret)
 {
 	_cleanup_(follow_free_p) Follow *f = calloc(1, sizeof(*f));
@@ -113,7 +134,7 @@ int follow_new(Context *ctx, const FollowRequest *request, Follow **ret)
 		return r;
 	r = subscribe(f, &error);
 	if (r == 1)
-		return context_refused(ctx, NULL, error);
+		return refused(f, error);
 	if (r < 0)
 		return context_lost(ctx, r);
 	*ret = TAKE_PTR(f);
@@ -157,7 +178,7 @@ static int pause_longer(Follow *f)
 	uint64_t ms = f->pause_ms;
 
 	f->pause_ms = ms * 2 > LAST_PAUSE_MS ? LAST_PAUSE_MS : ms * 2;
-	return interrupt_sleep(ms);
+	return interrupt_sleep_watched(ms);
 }
 
 static bool passes(int r)

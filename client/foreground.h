@@ -1,6 +1,7 @@
-/* Agents in the foreground: shows what they write until the last of them has ended. Ctrl-C cancels them, and
- * so do SIGTERM and SIGHUP, and standard output that can no longer be written: they are this program's, as
- * those that a shell runs are the terminal's. Their end is waited for; the second signal does not.
+/* Agents in the foreground: shows what they write until the last of them has ended. Ctrl-C cancels
+ * them, and so do SIGTERM and SIGHUP, and standard output that can no longer be written: they are
+ * this program's, as those that a shell runs are the terminal's. Their end is waited for; the
+ * second signal does not.
  *
  * Thread: main. */
 #pragma once

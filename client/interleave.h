@@ -1,10 +1,10 @@
 /* Makes whole lines out of the chunks of many agents, so that what they write can stand under one
  * another without being cut into each other.
  *
- * An unfinished line is held back for each agent and channel until its newline comes, the agent ends,
- * or a bound is reached (of that line, or of all together): then it is given out as it is. So is one
- * that has waited too long for more; what comes to it later is a line of its own.
- * Memory: only unfinished lines; an agent without one costs nothing.
+ * An unfinished line is held back for each agent and channel until its newline comes, the agent
+ * ends, or a bound is reached (of that line, or of all together): then it is given out as it is. So
+ * is one that has waited too long for more; what comes to it later is a line of its own. Memory:
+ * only unfinished lines; an agent without one costs nothing.
  *
  * Thread: main. */
 #pragma once
@@ -41,8 +41,9 @@ int interleave_feed(Interleave *il, const char *agent_id, Channel channel, const
 /* Gives out what is held of this agent; NULL: of all. */
 int interleave_flush(Interleave *il, const char *agent_id) _must_check_;
 
-/* When (clock_monotonic_us()) what has been held longest without more of it came; UINT64_MAX: nothing is
- * held. */
+/* When (clock_monotonic_us()) what has been held longest without more of it came; UINT64_MAX:
+ * nothing is held. */
 uint64_t interleave_waiting_since(const Interleave *il);
-/* Gives out what came then or before. Its line is not over: a newline that comes alone adds nothing. */
+/* Gives out what came then or before. Its line is not over: a newline that comes alone adds
+ * nothing. */
 int interleave_flush_waiting(Interleave *il, uint64_t since_us) _must_check_;

@@ -97,16 +97,32 @@ int interrupt_last(void)
 	return last;
 }
 
-int interrupt_sleep(uint64_t ms)
+/* `fd`, unless it is -1, is the end of a pipe that somebody reads. */
+static int sleep_beside(int fd, uint64_t ms)
 {
 	while (ms > 0) {
-		struct pollfd p = { .fd = wake_pipe[0], .events = POLLIN };
+		struct pollfd p[] = {
+			{ .fd = wake_pipe[0], .events = POLLIN },
+			{ .fd = fd },
+		};
 		int slice = ms > INT_MAX ? INT_MAX : (int)ms;
+		int n = poll(p, ARRAY_SIZE(p), slice);
 
-		(void)poll(&p, 1, slice);
 		if (interrupt_take() != 0)
 			return -EINTR;
+		if (n > 0 && (p[1].revents & (POLLERR | POLLHUP | POLLNVAL)))
+			return -EPIPE;
 		ms -= (uint64_t)slice;
 	}
 	return interrupt_take() != 0 ? -EINTR : 0;
+}
+
+int interrupt_sleep(uint64_t ms)
+{
+	return sleep_beside(-1, ms);
+}
+
+int interrupt_sleep_watched(uint64_t ms)
+{
+	return sleep_beside(STDOUT_FILENO, ms);
 }

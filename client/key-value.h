@@ -10,8 +10,8 @@
 
 #include "common/cleanup.h"
 
-/* -EINVAL: no `=`, an empty key, or not UTF-8. -EEXIST: a part of the key already holds something that
- * is no object. -ENOMEM. */
+/* -EINVAL: no `=`, an empty key, or not UTF-8. -EEXIST: a part of the key already holds something
+ * that is no object. -ENOMEM. */
 int key_value_set(json_object *root, const char *assignment) _must_check_;
 
 /* The same with a flat key and always a string: labels. */

@@ -1,5 +1,5 @@
-/* What stands before an agent's lines when it is to be one of its labels: the label's value, asked for
- * once for each agent and remembered.
+/* What stands before an agent's lines when it is to be one of its labels: the label's value, asked
+ * for once for each agent and remembered.
  *
  * Owns a connection of its own: that of a subscription is busy. Thread: main. */
 #pragma once
@@ -19,5 +19,6 @@ void label_prefix_done(LabelPrefix *p);
 
 /* What an AgentSpawned says of labels need not be asked for. */
 int label_prefix_learn(LabelPrefix *p, json_object *event) _must_check_;
-/* A StreamPrefix; `userdata` is the LabelPrefix. Appends nothing where the agent has no such label. */
+/* A StreamPrefix; `userdata` is the LabelPrefix. Appends nothing where the agent has no such label.
+ */
 int label_prefix_append(const char *agent_id, Buf *b, void *userdata) _must_check_;

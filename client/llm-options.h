@@ -1,5 +1,5 @@
-/* The options of those commands that may ask a language model: options of its backend by a name of their
- * own.
+/* The options of those commands that may ask a language model: options of its backend by a name of
+ * their own.
  *
  * Owns nothing. Thread: main. */
 #pragma once
@@ -18,6 +18,7 @@
 	{                                                                          \
 		.name = "model", .letter = 'm', .kind = OPTION_STRING, .arg = "M", \
 		.help = "which language model (the one that the provider names)",  \
+		.complete = COMPLETE_MODEL,                                        \
 	}
 #define LLM_OPTION_SYSTEM                                               \
 	{                                                               \

@@ -131,10 +131,19 @@ static const char *choice(const Option *o, size_t i)
 	return o->choices ? o->choices[i] : option_word(o->complete, i);
 }
 
-static int check_choice(Parser *p, const Option *o, const char *arg)
+static int parse_duration(Parser *p, const Option *o, OptionValue *v, const char *arg)
+{
+	if (text_parse_duration(arg, &v->number) < 0)
+		return complain(p, o, "wants a duration such as 500ms, 30s or 2min");
+	return v->number < (uint64_t)o->min ? complain(p, o, "must be longer than nothing") : 0;
+}
+
+static int check_string(Parser *p, const Option *o, const char *arg)
 {
 	int r;
 
+	if (strlen(arg) < (size_t)o->min)
+		return complain(p, o, "must not be empty");
 	if (!choice(o, 0))
 		return 0;
 	for (size_t i = 0; choice(o, i); i++) {
@@ -159,18 +168,16 @@ static int set_value(Parser *p, size_t i, const char *arg)
 	case OPTION_FLAG:
 		return 0;
 	case OPTION_STRING:
-		return check_choice(p, o, arg);
+		return check_string(p, o, arg);
 	case OPTION_LIST:
-		r = check_choice(p, o, arg);
+		r = check_string(p, o, arg);
 		return r < 0 ? r : add_to_list(&v->list, &v->n_list, arg);
 	case OPTION_UINT:
 		return parse_uint(p, o, v, arg);
 	case OPTION_INT:
 		return parse_int(p, o, v, arg);
 	case OPTION_DURATION:
-		if (text_parse_duration(arg, &v->number) < 0)
-			return complain(p, o, "wants a duration such as 500ms, 30s or 2min");
-		return 0;
+		return parse_duration(p, o, v, arg);
 	}
 	return -EINVAL;
 }
@@ -182,6 +189,26 @@ static int set_by_letter(Parser *p, int letter, const char *arg)
 			return set_value(p, i, arg);
 	}
 	return -EINVAL;
+}
+
+/* It is the beginning of several options, or of none. */
+static int refuse_name(Parser *p, const char *word)
+{
+	size_t len = strcspn(word, "="), n = 0;
+	int r;
+
+	r = buf_printf(p->why, "%.*s could be", (int)len, word);
+	for (size_t i = 0; r == 0 && i < p->n; i++) {
+		const char *name = p->options[i]->name;
+
+		if (len > 2 && strncmp(name, word + 2, len - 2) == 0)
+			r = buf_printf(p->why, "%s --%s", n++ == 0 ? "" : ",", name);
+	}
+	if (r == 0 && n == 0) {
+		p->why->len = 0;
+		r = buf_printf(p->why, "there is no option %.*s", (int)len, word);
+	}
+	return r < 0 ? r : -EINVAL;
 }
 
 /* getopt says only that something is wrong; what it was looking at is found again here. */
@@ -201,14 +228,15 @@ static int refuse(Parser *p, int c, char **argv)
 	else if (optopt != 0)
 		r = buf_printf(p->why, "there is no option -%c", isprint(optopt) ? optopt : '?');
 	else
-		r = buf_printf(p->why, "there is no option %s, or it is not unique", word);
+		r = refuse_name(p, word);
 	return r < 0 ? r : -EINVAL;
 }
 
 static void prepare(Parser *p)
 {
-	/* '+' stops at the first operand; '-' hands operands out in their place (as option 1), so that
-	 * whatever is left at the end stands behind a `--`. ':' tells a missing argument apart. */
+	/* '+' stops at the first operand; '-' hands operands out in their place (as option 1), so
+	 * that whatever is left at the end stands behind a `--`. ':' tells a missing argument
+	 * apart. */
 	p->shorts[p->n_shorts++] = p->request->stop_early ? '+' : '-';
 	p->shorts[p->n_shorts++] = ':';
 	add_table(p, p->request->own, p->args);

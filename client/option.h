@@ -20,10 +20,17 @@ typedef enum Completion {
 	COMPLETE_BACKEND,
 	COMPLETE_CHANNEL,
 	COMPLETE_COMMAND,
+	COMPLETE_CORRELATION_ID,
 	COMPLETE_EVENT_TYPE,
+	COMPLETE_GROUP,
+	COMPLETE_LABEL, /* K=V */
+	COMPLETE_LABEL_KEY,
 	COMPLETE_METHOD,
+	COMPLETE_MODEL,
 	COMPLETE_PROVIDER,
+	COMPLETE_SPEED,
 	COMPLETE_STATE,
+	_COMPLETE_MAX,
 } Completion;
 
 typedef enum OptionKind {
@@ -43,7 +50,7 @@ typedef struct Option {
 	const char *help;
 	Completion complete;        /* anything but its words is refused, if it has words */
 	const char *const *choices; /* NULL-terminated: the same, of this option alone */
-	int64_t min, max;           /* UINT, INT; both 0: any */
+	int64_t min, max; /* UINT; both 0: any. 1 of STRING, DURATION: not empty, longer than 0 */
 } Option;
 
 typedef struct OptionValue {
@@ -84,8 +91,8 @@ typedef struct ArgsRequest {
 int args_parse(Args *args, const ArgsRequest *request, int argc, char **argv, int *ret_next,
 	Buf *why) _must_check_;
 
-/* The words that may stand in such a place, one by one; NULL behind the last, and where there are too
- * many to tell. */
+/* The words that may stand in such a place, one by one; NULL behind the last, and where there are
+ * too many to tell. */
 const char *option_word(Completion kind, size_t i);
 
 size_t option_count(const Option *table);

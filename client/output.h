@@ -1,8 +1,8 @@
-/* Where everything goes that liongatectl has to say: one interface, with text (render-text, render-stream)
- * and JSON (render-json) behind it.
+/* Where everything goes that liongatectl has to say: one interface, with text (render-text,
+ * render-stream) and JSON (render-json) behind it.
  *
- * Standard output is written here and nowhere else. What is put is buffered; the first failure sticks,
- * and output_flush() returns it: -EPIPE where the reader has gone.
+ * Standard output is written here and nowhere else. What is put is buffered; the first failure
+ * sticks, and output_flush() returns it: -EPIPE where the reader has gone.
  *
  * Owns its buffer. Borrows every json_object. Thread: main. */
 #pragma once
@@ -103,15 +103,16 @@ void output_result(Output *o, OutputView view, json_object *result);
 int output_stream_begin(Output *o, const StreamStyle *style) _must_check_;
 int output_event(Output *o, json_object *event) _must_check_;
 int output_notice(Output *o, const Notice *notice) _must_check_;
-/* How long something may wait for more at most, until output_idle() is to be called, which shows it as
- * it is; -1: nothing is held back. */
+/* How long something may wait for more at most, until output_idle() is to be called, which shows it
+ * as it is; -1: nothing is held back. */
 int output_due_ms(const Output *o);
 int output_idle(Output *o) _must_check_;
 int output_stream_end(Output *o) _must_check_;
 /* To standard error. */
 void output_error(Output *o, const char *message, json_object *error);
 
-/* Building blocks; what is put is not checked, what is put safe is made harmless and stays one line. */
+/* Building blocks; what is put is not checked, what is put safe is made harmless and stays one
+ * line. */
 void output_put(Output *o, const char *bytes, size_t n);
 void output_printf(Output *o, const char *format, ...) _printf_(2, 3);
 void output_safe(Output *o, const char *text, size_t n);

@@ -1,5 +1,5 @@
-/* Results as one JSON text, streams as one event a line; what is no event in a stream is an object with
- * one member that says what it is. */
+/* Results as one JSON text, streams as one event a line; what is no event in a stream is an object
+ * with one member that says what it is. */
 #include <string.h>
 
 #include "client/describe.h"

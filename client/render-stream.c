@@ -14,7 +14,8 @@
 
 #define MAX_LINE_BYTES   (16U * 1024)
 #define MAX_HELD_BYTES   (16U * 1024 * 1024)
-/* As long as a reader takes for at once, and longer than a program takes between two halves of a line. */
+/* As long as a reader takes for at once, and longer than a program takes between two halves of a
+ * line. */
 #define HOLD_US          (200 * USEC_PER_MSEC)
 #define SHORT_ID_CHARS   8
 #define MAX_PREFIX_CHARS 24
@@ -308,8 +309,8 @@ static int raw_output(Output *o, json_object *event)
 	return 0;
 }
 
-/* A later attempt begins its output anew, behind what the one before has written. Why nothing comes yet
- * is of interest to those who look on. */
+/* A later attempt begins its output anew, behind what the one before has written. Why nothing comes
+ * yet is of interest to those who look on. */
 static bool raw_tells(const Output *o, json_object *event, EventType type)
 {
 	switch (type) {
@@ -325,8 +326,8 @@ static bool raw_tells(const Output *o, json_object *event, EventType type)
 	}
 }
 
-/* The foreground's rule: output to standard output, the error channel and what goes wrong to standard
- * error, nothing else anywhere. */
+/* The foreground's rule: output to standard output, the error channel and what goes wrong to
+ * standard error, nothing else anywhere. */
 static int raw_event(Output *o, json_object *event, EventType type)
 {
 	_cleanup_buf_ Buf words = { 0 };

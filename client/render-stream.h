@@ -1,7 +1,7 @@
 /* A stream of events as text: what the agents write, and what becomes of them.
  *
- * Agents' output is not trusted: on a terminal it is made harmless, except for the one program that was
- * spawned in the foreground, whose bytes are passed on as they are.
+ * Agents' output is not trusted: on a terminal it is made harmless, except for the one program that
+ * was spawned in the foreground, whose bytes are passed on as they are.
  *
  * Thread: main. */
 #pragma once

@@ -8,7 +8,8 @@
 #include "common/json-writer.h"
 #include "common/jsonx.h"
 
-/* Requests whose replies are not read yet. The daemon stops reading from a client that has too many. */
+/* Requests whose replies are not read yet. The daemon stops reading from a client that has too
+ * many. */
 #define WINDOW 256
 
 int spawn_set_options(Context *ctx, const OptionValue *assignments, json_object *options)

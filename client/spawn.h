@@ -42,9 +42,9 @@ int spawn_set_options(
 /* A fresh id. */
 int spawn_choose_id(SpawnedAgent *agent) _must_check_;
 
-/* Spawns agents[i] (whose ids are chosen) as specs[i] says, all before the first reply is waited for, as
- * far as there is room for them on their way. Goes on to the last one when one is refused; the first
- * refusal is what it returns. */
+/* Spawns agents[i] (whose ids are chosen) as specs[i] says, all before the first reply is waited
+ * for, as far as there is room for them on their way. Goes on to the last one when one is refused;
+ * the first refusal is what it returns. */
 int spawn_agents(Context *ctx, const SpawnSpec *specs, SpawnedAgent *agents, size_t n) _must_check_;
 
 /* Asks for them to be cancelled and does not wait for it. Best effort. */

@@ -10,8 +10,8 @@
 #include "common/buf.h"
 
 /* Appends the bytes with everything made visible that a terminal would act upon: control characters
- * (C0, DEL, C1), bidirectional overrides and what is not UTF-8, as \xNN or \u00NN. Newlines and tabs
- * stay where `keep_lines` says so. -ENOMEM. */
+ * (C0, DEL, C1), bidirectional overrides and what is not UTF-8, as \xNN or \u00NN. Newlines and
+ * tabs stay where `keep_lines` says so. -ENOMEM. */
 int text_append_safe(Buf *b, const char *bytes, size_t len, bool keep_lines) _must_check_;
 
 /* The number of characters. */

@@ -11,6 +11,6 @@
 
 /* Writes BASE64_ENCODED_LEN(len) characters to `out`, without a NUL. */
 void base64_encode(const void *bytes, size_t len, char *out);
-/* Appends the decoded bytes. -EBADMSG for anything but canonical, padded base64 without white space;
- * -ENOMEM. */
+/* Appends the decoded bytes. -EBADMSG for anything but canonical, padded base64 without white
+ * space; -ENOMEM. */
 int base64_decode(const char *text, size_t len, Buf *b) _must_check_;

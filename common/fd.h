@@ -14,7 +14,8 @@
 int fd_set_nonblocking(int fd, bool nonblocking) _must_check_;
 /* Writes all of it, or fails with -errno (a part may have been written by then). */
 int fd_write_all(int fd, const void *bytes, size_t n) _must_check_;
-/* Reads `n` bytes at `offset`; returns how many there were (less only at the end of the file), or -errno. */
+/* Reads `n` bytes at `offset`; returns how many there were (less only at the end of the file), or
+ * -errno. */
 ssize_t fd_pread_all(int fd, void *bytes, size_t n, off_t offset) _must_check_;
 
 /* Appends the file's contents to `b`. -EFBIG if it holds more than `max`. */

@@ -116,6 +116,12 @@ void heap_update(Heap *h, HeapNode *n)
 	sift_down(h, n);
 }
 
+void heap_rebuild(Heap *h)
+{
+	for (size_t i = h->n / 2; i > 0; i--)
+		sift_down(h, h->nodes[i - 1]);
+}
+
 HeapNode *heap_top(const Heap *h)
 {
 	return h->n > 0 ? h->nodes[0] : NULL;

@@ -34,5 +34,7 @@ int heap_add(Heap *h, HeapNode *n) _must_check_;
 void heap_remove(Heap *h, HeapNode *n);
 /* To be called when what `n` is ordered by has changed. */
 void heap_update(Heap *h, HeapNode *n);
+/* To be called when `less` itself judges otherwise. O(n). */
+void heap_rebuild(Heap *h);
 /* NULL if it is empty. */
 HeapNode *heap_top(const Heap *h);

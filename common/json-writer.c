@@ -8,9 +8,10 @@
 
 #include "common/base64.h"
 #include "common/swar.h"
+#include "common/utf8.h"
 
-/* What escape() wants beyond the text itself: the longest escape, or a comma and two quotes, and then
- * some, so that small overruns need no check of their own. */
+/* What escape() wants beyond the text itself: the longest escape, or a comma and two quotes, and
+ * then some, so that small overruns need no check of their own. */
 #define SLACK 16
 
 /* 0: goes out as it is; 'u': \u00xx; else the character behind the backslash. */
@@ -127,8 +128,8 @@ static inline bool is_plain(uint64_t v)
 }
 
 /* Copies what stands before the first byte that has to be escaped; returns how much that is. May
- * write the rest of `n` bytes too. */
-static inline size_t copy_plain(char *out, const char *text, size_t n)
+ * write the rest of `n` bytes too. *high: gets bits if any byte is not ASCII. */
+static inline size_t copy_plain(char *out, const char *text, size_t n, uint64_t *high)
 {
 	size_t i = 0;
 
@@ -137,6 +138,7 @@ static inline size_t copy_plain(char *out, const char *text, size_t n)
 		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)(text + i));
 		unsigned mask = escape_mask(v);
 
+		*high |= (unsigned)_mm_movemask_epi8(v);
 		_mm_storeu_si128((__m128i *)(void *)(out + i), v);
 		if (mask)
 			return i + (unsigned)__builtin_ctz(mask);
@@ -147,10 +149,13 @@ static inline size_t copy_plain(char *out, const char *text, size_t n)
 
 		if (!is_plain(v))
 			break;
+		*high |= v & SWAR_ALL(0x80);
 		memcpy(out + i, &v, 8);
 	}
-	for (; i < n && !escape_of[(unsigned char)text[i]]; i++)
+	for (; i < n && !escape_of[(unsigned char)text[i]]; i++) {
+		*high |= (unsigned char)text[i] & 0x80;
 		out[i] = text[i];
+	}
 	return i;
 }
 
@@ -170,14 +175,14 @@ static inline char *put_escape(char *out, unsigned char c)
 }
 
 /* Expects room for len + SLACK bytes behind *out, and leaves room for SLACK bytes there. */
-static inline int escape(Buf *b, char **out, const char *text, size_t len)
+static inline int escape(Buf *b, char **out, const char *text, size_t len, uint64_t *high)
 {
 	char *o = *out;
 
 	if (len == 0) /* and text may be NULL */
 		return 0;
 	for (;;) {
-		size_t n = copy_plain(o, text, len);
+		size_t n = copy_plain(o, text, len, high);
 
 		o += n;
 		text += n;
@@ -285,22 +290,43 @@ void jw_key_escaped(JsonWriter *w, const char *key, size_t len)
 	written(w, out);
 }
 
-void jw_string(JsonWriter *w, const char *text, size_t len)
+/* Returns false if some of it is not ASCII. */
+static inline bool write_string(JsonWriter *w, const char *text, size_t len)
 {
+	uint64_t high = 0;
+
 	if (too_long(w, len))
-		return;
+		return true;
 
 	/* SLACK is there twice: for the opening quote, and for what escape() asks. */
 	char *out = value_room(w, len + 2 * SLACK);
 
 	if (!out)
-		return;
+		return true;
 	*out++ = '"';
-	w->error = escape(w->buf, &out, text, len);
+	w->error = escape(w->buf, &out, text, len, &high);
 	if (w->error < 0)
-		return;
+		return true;
 	*out++ = '"';
 	written(w, out);
+	return high == 0;
+}
+
+void jw_string(JsonWriter *w, const char *text, size_t len)
+{
+	(void)write_string(w, text, len);
+}
+
+bool jw_utf8(JsonWriter *w, const char *text, size_t len)
+{
+	JsonWriter before = *w;
+	size_t begin = w->buf->len;
+
+	if (write_string(w, text, len) || utf8_valid(text, len))
+		return true;
+	*w = before;
+	w->buf->len = begin;
+	return false;
 }
 
 void jw_cstring(JsonWriter *w, const char *text)
@@ -426,6 +452,21 @@ void jw_key_bool(JsonWriter *w, const char *key, bool value)
 {
 	jw_key(w, key);
 	jw_bool(w, value);
+}
+
+void jw_key_name(JsonWriter *w, const char *key, const char *name)
+{
+	size_t key_len = strlen(key), len = strlen(name);
+	char *out = value_room(w, key_len + len + 5);
+
+	if (!out)
+		return;
+	*out++ = '"';
+	out = put(out, key, key_len);
+	out = put(out, "\":\"", 3);
+	out = put(out, name, len);
+	*out++ = '"';
+	written(w, out);
 }
 
 void jw_key_raw(JsonWriter *w, const char *key, const char *text, size_t len)

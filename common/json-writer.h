@@ -1,6 +1,7 @@
 /* Writes JSON text straight into a Buf, without a tree: for events and replies, where json-c costs
  * forty times as much. Escapes as RFC 8259 asks, and no more: `"`, `\`, and the control characters
- * below 0x20 (\b \f \n \r \t, else \u00xx); other bytes go out as they are, so strings must be UTF-8.
+ * below 0x20 (\b \f \n \r \t, else \u00xx); other bytes go out as they are, so strings must be
+ * UTF-8.
  *
  * Commas are set by the writer. Errors stick: after the first (-ENOMEM, -EOVERFLOW) every call does
  * nothing, and jw_finish() returns it. Owns nothing: the Buf lends itself.
@@ -36,6 +37,9 @@ void jw_key(JsonWriter *w, const char *key);
 void jw_key_escaped(JsonWriter *w, const char *key, size_t len);
 
 void jw_string(JsonWriter *w, const char *text, size_t len);
+/* The same if it is UTF-8, which is looked at in passing; else false, and nothing is written. True
+ * where there has been an error. */
+bool jw_utf8(JsonWriter *w, const char *text, size_t len);
 void jw_cstring(JsonWriter *w, const char *text); /* NULL is written as null */
 void jw_uint(JsonWriter *w, uint64_t value);
 void jw_int(JsonWriter *w, int64_t value);
@@ -52,6 +56,8 @@ void jw_key_cstring(JsonWriter *w, const char *key, const char *text);
 void jw_key_uint(JsonWriter *w, const char *key, uint64_t value);
 void jw_key_int(JsonWriter *w, const char *key, int64_t value);
 void jw_key_bool(JsonWriter *w, const char *key, bool value);
+/* A string that is written as it is, as the key is: a name without anything to escape. */
+void jw_key_name(JsonWriter *w, const char *key, const char *name);
 void jw_key_raw(JsonWriter *w, const char *key, const char *text, size_t len);
 
 /* Decimal digits of `value` to `out` (at least 20 bytes, no NUL); returns how many. */

@@ -29,7 +29,8 @@ static bool take(Build *b, char c)
 
 /* ---- Strings ---- */
 
-/* At the opening quote; behind the closing one afterwards. What is lent is the text's own, or the scratch's. */
+/* At the opening quote; behind the closing one afterwards. What is lent is the text's own, or the
+ * scratch's. */
 static int read_string(Build *b, const char **ret, size_t *ret_len)
 {
 	const char *begin = ++b->p;

@@ -1,7 +1,7 @@
 /* The tree of a text that jsonx_scan() has found good. Private to jsonx.
  *
- * json-c's own parser is not asked: it validates once more, byte by byte, and makes a locale anew for each text, which
- * takes more than all else.
+ * json-c's own parser is not asked: it validates once more, byte by byte, and makes a locale anew
+ * for each text, which takes more than all else.
  *
  * Thread: any. */
 #pragma once

@@ -12,7 +12,8 @@ static const char *skip_space(const char *p, const char *end)
 	return p;
 }
 
-/* Where a string ends, its closing quote included, of which `p` is the opening one. NULL: nowhere. */
+/* Where a string ends, its closing quote included, of which `p` is the opening one. NULL: nowhere.
+ */
 static const char *skip_string(const char *p, const char *end)
 {
 	const char *from = p + 1, *quote;

@@ -28,8 +28,8 @@ static bool integer_fits(const char *digits, size_t n, bool negative)
 	return !negative || value <= (uint64_t)INT64_MAX + 1;
 }
 
-/* Is 0.DIGITS of as many digits as double_limit below that? `p` is at the first digit that is not 0,
- * and a point may stand among them. */
+/* Is 0.DIGITS of as many digits as double_limit below that? `p` is at the first digit that is not
+ * 0, and a point may stand among them. */
 static bool below_limit(const char *p, const char *end)
 {
 	const char *limit = double_limit;
@@ -108,6 +108,14 @@ static const char *skip_exponent(const char *p, const char *end, int64_t *ret)
 		value = value * 10 + (*d - '0');
 	*ret = negative ? -value : value;
 	return p > digits ? p : NULL;
+}
+
+const char *jsonx_any_number_end(const char *p, const char *end)
+{
+	int64_t exponent;
+
+	p = skip_mantissa(p + (*p == '-'), end);
+	return p && p < end && (*p == 'e' || *p == 'E') ? skip_exponent(p, end, &exponent) : p;
 }
 
 const char *jsonx_number_end(const char *p, const char *end, const char **ret_why)

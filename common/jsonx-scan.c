@@ -22,6 +22,7 @@ typedef struct Scan {
 	const char *p, *end;
 	const char *why;
 	Expect expect;
+	bool lax;
 	unsigned depth;
 	uint64_t objects;    /* bit n: the bracket at depth n is a '{' */
 	const char *nul_key; /* a key with U+0000 in it, if there is any */
@@ -108,9 +109,9 @@ static bool scan_unicode_escape(Scan *s, bool *has_nul)
 
 	if (code < 0)
 		return fail(s, "an incomplete \\u escape");
-	if (is_low_surrogate(code))
+	if (!s->lax && is_low_surrogate(code))
 		return fail(s, "a lone surrogate");
-	if (is_high_surrogate(code)) {
+	if (!s->lax && is_high_surrogate(code)) {
 		const char *second = s->p + 5;
 
 		if (s->end - second < 2 || second[0] != '\\' || second[1] != 'u' ||
@@ -171,16 +172,6 @@ static bool scan_string(Scan *s, bool *has_nul)
 	}
 }
 
-static bool scan_number(Scan *s)
-{
-	const char *number_end = jsonx_number_end(s->p, s->end, &s->why);
-
-	if (!number_end)
-		return false;
-	s->p = number_end;
-	return true;
-}
-
 static bool scan_literal(Scan *s, const char *literal)
 {
 	size_t n = strlen(literal);
@@ -188,6 +179,21 @@ static bool scan_literal(Scan *s, const char *literal)
 	if ((size_t)(s->end - s->p) < n || memcmp(s->p, literal, n) != 0)
 		return fail(s, "an unexpected character");
 	s->p += n;
+	return true;
+}
+
+static bool scan_number(Scan *s)
+{
+	const char *number_end;
+
+	if (s->lax && s->end - s->p >= 2 && s->p[1] == 'I')
+		return scan_literal(s, "-Infinity");
+	s->why = "a malformed number";
+	number_end = s->lax ? jsonx_any_number_end(s->p, s->end)
+			    : jsonx_number_end(s->p, s->end, &s->why);
+	if (!number_end)
+		return false;
+	s->p = number_end;
 	return true;
 }
 
@@ -239,6 +245,8 @@ static bool scan_value(Scan *s)
 	default:
 		if (*s->p == '-' || (*s->p >= '0' && *s->p <= '9'))
 			return scan_number(s);
+		if (s->lax && (*s->p == 'N' || *s->p == 'I'))
+			return scan_literal(s, *s->p == 'N' ? "NaN" : "Infinity");
 		return fail(s, "an unexpected character");
 	}
 }
@@ -316,9 +324,10 @@ static bool scan_text(Scan *s)
 	return true;
 }
 
-bool jsonx_scan(const char *text, size_t len, JsonxError *reterr, const char **ret_nul_key)
+bool jsonx_scan(
+	const char *text, size_t len, bool lax, JsonxError *reterr, const char **ret_nul_key)
 {
-	Scan s = { .p = text, .end = text + len };
+	Scan s = { .p = text, .end = text + len, .lax = lax };
 
 	if (!scan_text(&s)) {
 		if (reterr)

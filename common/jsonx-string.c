@@ -6,6 +6,8 @@
 /* What a character takes as UTF-8, at the most. */
 #define CHAR_BYTES 4
 
+#define REPLACEMENT_CHARACTER 0xfffdU
+
 static unsigned hex4(const char *p)
 {
 	unsigned value = 0;
@@ -43,14 +45,17 @@ static char *put_utf8(char *out, unsigned code)
 /* At the 'u'; behind its digits, and those of the second half of a pair, afterwards. */
 static char *put_unicode(const char **p, char *out)
 {
-	unsigned code = hex4(*p + 1);
+	unsigned code = hex4(*p + 1), low;
 
 	*p += 5;
-	if (code >= 0xd800 && code <= 0xdbff) {
-		code = 0x10000 + ((code - 0xd800) << 10) + (hex4(*p + 2) - 0xdc00);
-		*p += 6;
-	}
-	return put_utf8(out, code);
+	if (code < 0xd800 || code > 0xdfff)
+		return put_utf8(out, code);
+	/* There is a quote at the least. */
+	low = **p == '\\' && (*p)[1] == 'u' ? hex4(*p + 2) : 0;
+	if (code >= 0xdc00 || low < 0xdc00 || low > 0xdfff)
+		return put_utf8(out, REPLACEMENT_CHARACTER);
+	*p += 6;
+	return put_utf8(out, 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00));
 }
 
 /* Behind the backslash. */

@@ -8,6 +8,8 @@
 #include "common/jsonx-build.h"
 #include "common/jsonx-scan.h"
 
+#define FEW_MEMBERS 8
+
 static void set_error(JsonxError *reterr, const char *why, size_t offset)
 {
 	if (reterr)
@@ -18,7 +20,14 @@ bool jsonx_valid(const char *text, size_t len, JsonxError *reterr)
 {
 	const char *nul_key;
 
-	return jsonx_scan(text, len, reterr, &nul_key);
+	return jsonx_scan(text, len, false, reterr, &nul_key);
+}
+
+bool jsonx_valid_lax(const char *text, size_t len)
+{
+	const char *nul_key;
+
+	return jsonx_scan(text, len, true, NULL, &nul_key);
 }
 
 int jsonx_parse(const char *text, size_t len, json_object **ret, JsonxError *reterr)
@@ -29,7 +38,7 @@ int jsonx_parse(const char *text, size_t len, json_object **ret, JsonxError *ret
 		set_error(reterr, "a text that is too long", INT32_MAX);
 		return -EBADMSG;
 	}
-	if (!jsonx_scan(text, len, reterr, &nul_key))
+	if (!jsonx_scan(text, len, false, reterr, &nul_key))
 		return -EBADMSG;
 	/* json-c would cut the name short there, and take it for another one. */
 	if (nul_key) {
@@ -184,14 +193,36 @@ bool jsonx_equal(json_object *a, json_object *b)
 	return json_object_equal(a, b) != 0;
 }
 
+/* In one with few members, and most objects of a request have few, it is quicker to look at each
+ * than to hash the key. */
+bool jsonx_member(json_object *o, const char *key, json_object **ret)
+{
+	const struct lh_table *members;
+
+	if (ret)
+		*ret = NULL;
+	if (!json_object_is_type(o, json_type_object))
+		return false;
+	members = json_object_get_object(o);
+	if (members->count > FEW_MEMBERS)
+		return json_object_object_get_ex(o, key, ret);
+	for (const struct lh_entry *e = lh_table_head(members); e; e = lh_entry_next(e)) {
+		const char *name = lh_entry_k(e);
+
+		if (name[0] != key[0] || strcmp(name, key) != 0)
+			continue;
+		if (ret)
+			*ret = lh_entry_v(e);
+		return true;
+	}
+	return false;
+}
+
 json_object *jsonx_get(json_object *o, const char *key, json_type type)
 {
 	json_object *member;
 
-	if (!json_object_is_type(o, json_type_object) ||
-		!json_object_object_get_ex(o, key, &member) || !json_object_is_type(member, type))
-		return NULL;
-	return member;
+	return jsonx_member(o, key, &member) && json_object_is_type(member, type) ? member : NULL;
 }
 
 const char *jsonx_get_string(json_object *o, const char *key, size_t *ret_len)
@@ -229,4 +260,30 @@ bool jsonx_get_bool(json_object *o, const char *key, bool fallback)
 	json_object *member = jsonx_get(o, key, json_type_boolean);
 
 	return member ? json_object_get_boolean(member) : fallback;
+}
+
+size_t jsonx_text_bytes(json_object *o)
+{
+	size_t bytes = 0;
+
+	switch (json_object_get_type(o)) {
+	case json_type_string:
+		bytes = (size_t)json_object_get_string_len(o);
+		break;
+	case json_type_array:
+		for (size_t i = 0; i < json_object_array_length(o); i++)
+			bytes += jsonx_text_bytes(json_object_array_get_idx(o, i));
+		break;
+	case json_type_object: {
+		json_object_object_foreach(o, key, value)
+		{
+			(void)key;
+			bytes += jsonx_text_bytes(value);
+		}
+		break;
+	}
+	default:
+		break;
+	}
+	return bytes;
 }

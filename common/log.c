@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -9,7 +10,8 @@
 #include "common/clock.h"
 #include "common/utf8.h"
 
-/* A line on standard error never gets longer than this, so that one write(2) to a pipe is atomic. */
+/* A line on standard error never gets longer than this, so that one write(2) to a pipe is atomic.
+ */
 #define LOG_LINE_MAX    4096
 /* Leaves room for the time, the level, an agent's id, and the newline. */
 #define LOG_MESSAGE_MAX (LOG_LINE_MAX - 256)
@@ -28,17 +30,17 @@ static const struct {
 	{ LOG_LEVEL_DEBUG, "debug", "DEBUG" },
 };
 
-static LogLevel max_level = LOG_LEVEL_INFO;
+static atomic_uint max_level = LOG_LEVEL_INFO;
 static LogSink current_sink;
 
 void log_set_level(LogLevel level)
 {
-	max_level = level;
+	atomic_store_explicit(&max_level, level, memory_order_relaxed);
 }
 
 LogLevel log_get_level(void)
 {
-	return max_level;
+	return atomic_load_explicit(&max_level, memory_order_relaxed);
 }
 
 void log_set_sink(LogSink sink)

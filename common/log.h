@@ -1,10 +1,10 @@
-/* The one logger for diagnostics: what the daemon has to say about itself. Agents' output never goes
- * here. (The log of events is eventlog/.)
+/* The one logger for diagnostics: what the daemon has to say about itself. Agents' output never
+ * goes here. (The log of events is eventlog/.)
  *
  * By default a line on standard error with time and level; a sink can be set that gets the same
  * with its fields, which is how the daemon writes to the journal.
  *
- * Thread: any; log_set_*() before threads are started. */
+ * Thread: any; log_set_sink() before threads are started. */
 #pragma once
 
 #include <stdbool.h>

@@ -55,10 +55,10 @@ static const struct {
 		"{index, chunk, channel, encoding?}" },
 	[EVENT_TYPE_AGENT_COMPLETED] = { "AgentCompleted", "An agent has done its work.",
 		"{chunks, bytes, duration_ms, exit_code?, finish_reason?, model?, usage?, "
-		"first_chunk_ms?}" },
+		"first_chunk_ms?, resource?}" },
 	[EVENT_TYPE_AGENT_ERROR] = { "AgentError", "An agent has failed or was cancelled.",
 		"{code, message, chunks, bytes, duration_ms, exit_code?, signal?, which?, "
-		"http_status?, request_id?}" },
+		"provider?, http_status?, request_id?, resource?}" },
 };
 
 const char *protocol_event_name(EventType type)
@@ -164,6 +164,7 @@ static const char *const event_names[] = {
 static const char *const backend_names[] = { "mock", "exec", "openai", "anthropic", NULL };
 static const char *const encodings[] = { "base64", NULL };
 static const char *const on_restart_choices[] = { "fail", "rerun", NULL };
+static const char *const metrics_formats[] = { "openmetrics", "prometheus", NULL };
 static const char *const until_choices[] = { "idle", NULL };
 static const char *const stdin_choices[] = { "prompt", "none", "open", NULL };
 static const char *const chunking_choices[] = { "raw", "line", NULL };
@@ -419,6 +420,15 @@ static const SchemaField read_params[] = {
 
 static const SchemaField stats_params[] = { CORRELATION_ID, { 0 } };
 
+static const SchemaField metrics_params[] = {
+	{ .name = "format",
+		.type = SCHEMA_STRING,
+		.default_json = "\"openmetrics\"",
+		.choices = metrics_formats,
+		.doc = "Which text format." },
+	{ 0 },
+};
+
 #define AGENT_RESULT                                                                           \
 	"{agent_id, backend, state, prompt, options, labels, context, group, correlation_id, " \
 	"priority, uid, attempt, pid?, spawned_at, started_at?, ended_at?, chunks, bytes, "    \
@@ -428,8 +438,10 @@ static const ProtocolMethod methods[_METHOD_MAX] = {
 	[METHOD_DAEMON_STATUS] = { "daemon.status", "What the daemon is and how it fares.",
 		"{version, protocol, instance_id, log_id, pid, uptime_ms, workers, agents, "
 		"clients, "
-		"subscribers, log, limits}",
+		"subscribers, log, containment, limits}",
 		ROLE_OBSERVE, no_params, false },
+	[METHOD_DAEMON_METRICS] = { "daemon.metrics", "What it counts, for a monitoring system.",
+		"{content_type, text}", ROLE_OBSERVE, metrics_params, false },
 	[METHOD_AGENT_SPAWN] = { "agent.spawn", "Accepts an agent: it will run.",
 		"{agent_id, seq, created}", ROLE_SUBMIT, spawn_params, true },
 	[METHOD_AGENT_GET] = { "agent.get", "All about one agent.", AGENT_RESULT, ROLE_OBSERVE,
@@ -520,12 +532,12 @@ static const SchemaField exec_limits[] = {
 		.type = SCHEMA_INTEGER,
 		.min = 1,
 		.max = INT64_MAX,
-		.doc = "Address space of each process." },
+		.doc = "Memory of all its processes; without cgroups, address space of each." },
 	{ .name = "cpu_seconds",
 		.type = SCHEMA_INTEGER,
 		.min = 1,
 		.max = INT32_MAX,
-		.doc = "Processor time of each process." },
+		.doc = "Processor time of all its processes; without cgroups, of each." },
 	{ .name = "processes",
 		.type = SCHEMA_INTEGER,
 		.min = 1,

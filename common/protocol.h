@@ -1,6 +1,7 @@
-/* The tables of the control protocol, version 1: methods with their roles and parameters, event types,
- * error codes of agents, limits. The one source of truth: validation, rpc.discover, the client's help
- * and the documentation are printed or checked from here. (Errors of requests: rpc-error.h.)
+/* The tables of the control protocol, version 1: methods with their roles and parameters, event
+ * types, error codes of agents, limits. The one source of truth: validation, rpc.discover, the
+ * client's help and the documentation are printed or checked from here. (Errors of requests:
+ * rpc-error.h.)
  *
  * Thread: any; everything is constant. */
 #pragma once
@@ -109,6 +110,7 @@ static inline int agent_state_is_final(AgentState state)
 /* In the order of the table, which is the order in which they are documented. */
 typedef enum MethodId {
 	METHOD_DAEMON_STATUS,
+	METHOD_DAEMON_METRICS,
 	METHOD_AGENT_SPAWN,
 	METHOD_AGENT_GET,
 	METHOD_AGENT_LIST,

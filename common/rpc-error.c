@@ -22,7 +22,7 @@ static const struct {
 	[RPC_INTERNAL_ERROR] = { "internal_error", -32603, false },
 	[RPC_PERMISSION_DENIED] = { "permission_denied", 403, false },
 	[RPC_NOT_FOUND] = { "not_found", 404, false },
-	[RPC_TIMEOUT] = { "timeout", 408, true },
+	[RPC_TIMEOUT] = { "timeout", 408, false },
 	[RPC_ALREADY_EXISTS] = { "already_exists", 409, false },
 	[RPC_ALREADY_SUBSCRIBED] = { "already_subscribed", 409, false },
 	[RPC_NOT_RUNNING] = { "not_running", 409, false },

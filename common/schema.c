@@ -9,7 +9,8 @@
 #include "common/jsonx.h"
 #include "common/utf8.h"
 
-/* The path of what is being looked at, as a chain on the stack: nothing is spelled out until something is wrong. */
+/* The path of what is being looked at, as a chain on the stack: nothing is spelled out until
+ * something is wrong. */
 typedef struct Path {
 	const struct Path *parent;
 	const char *name; /* NULL: an array element */
@@ -218,7 +219,8 @@ static const SchemaField *find_field(const SchemaField *fields, const char *name
 	return NULL;
 }
 
-/* The parser is for defaults that are more than a word: every spawn has a dozen of them filled in. */
+/* The parser is for defaults that are more than a word: every spawn has a dozen of them filled in.
+ */
 static int make_default(const SchemaField *f, json_object **ret)
 {
 	const char *text = f->default_json;
@@ -323,7 +325,7 @@ int schema_check_given(
 
 int schema_fill(const SchemaField *fields, json_object *object, const char *name)
 {
-	if (json_object_object_get_ex(object, name, NULL))
+	if (jsonx_member(object, name, NULL))
 		return 0;
 	return fill_default(find_field(fields, name), object);
 }

@@ -1,5 +1,6 @@
-/* Describes the parameters of a method as a table (of 64 fields at most), and does from that table whatever is to be done
- * with them: checking them, filling in defaults, writing them, printing them as JSON Schema.
+/* Describes the parameters of a method as a table (of 64 fields at most), and does from that table
+ * whatever is to be done with them: checking them, filling in defaults, writing them, printing them
+ * as JSON Schema.
  *
  * Thread: any. */
 #pragma once
@@ -43,9 +44,9 @@ typedef struct SchemaField {
 } SchemaField;
 
 /* Checks `object` (a JSON object) against the table and fills in the defaults, in place. What is
- * wrong goes to *reterr: `invalid_params` with data.param the path ("options.argv[0]"; `prefix`, may
- * be "", stands before it), or `too_large` with data.limit. A member that is null counts as wrong,
- * not as absent. 0, -EINVAL with *reterr set, -ENOMEM. */
+ * wrong goes to *reterr: `invalid_params` with data.param the path ("options.argv[0]"; `prefix`,
+ * may be "", stands before it), or `too_large` with data.limit. A member that is null counts as
+ * wrong, not as absent. 0, -EINVAL with *reterr set, -ENOMEM. */
 int schema_check(const SchemaField *fields, json_object *object, const char *prefix,
 	RpcError *reterr) _must_check_;
 
@@ -55,8 +56,8 @@ int schema_check_given(const SchemaField *fields, json_object *object, const cha
 /* Fills in the default of the field `name`, which has one, if it is absent. -ENOMEM. */
 int schema_fill(const SchemaField *fields, json_object *object, const char *name) _must_check_;
 
-/* Writes the object, of which schema_check_given() has found that it is good, as schema_check() would have made it: many
- * times faster than with an object for each default. */
+/* Writes the object, of which schema_check_given() has found that it is good, as schema_check()
+ * would have made it: many times faster than with an object for each default. */
 void schema_write(const SchemaField *fields, json_object *object, JsonWriter *w);
 /* And the value of one field. */
 void schema_write_value(const SchemaField *field, json_object *value, JsonWriter *w);

@@ -6,10 +6,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define UTF8_REPLACEMENT "\xef\xbf\xbd" /* U+FFFD: a character that cannot be told */
+
 /* Fast on ASCII. */
 bool utf8_valid(const char *text, size_t len);
 
-/* The length (1 to 4) of the valid character that the text begins with; 0 if it begins with none. */
+/* The length (1 to 4) of the valid character that the text begins with; 0 if it begins with none.
+ */
 size_t utf8_char_len(const char *text, size_t len);
 
 /* How many bytes (0 to 3) at the end begin a character that is valid so far but not complete: what

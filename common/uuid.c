@@ -20,7 +20,8 @@ static int hex_value(char c)
 	return -EINVAL;
 }
 
-/* getrandom(2) never cuts a request of up to 256 bytes short, and asked for so much at once it costs a sixteenth. */
+/* getrandom(2) never cuts a request of up to 256 bytes short, and asked for so much at once it
+ * costs a sixteenth. */
 typedef struct Pool {
 	uint8_t bytes[256];
 	size_t left;

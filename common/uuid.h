@@ -15,8 +15,8 @@ typedef struct Uuid {
 	uint8_t bytes[16];
 } Uuid;
 
-/* A version 4 one from getrandom(2), which is asked for some at a time: so not in a process and in a child that was forked off it
- * both, unless that executes another program. -errno. */
+/* A version 4 one from getrandom(2), which is asked for some at a time: so not in a process and in
+ * a child that was forked off it both, unless that executes another program. -errno. */
 int uuid_generate(Uuid *ret) _must_check_;
 /* A whole UUID with its hyphens, upper or lower case. -EINVAL. */
 int uuid_parse(const char *text, size_t len, Uuid *ret) _must_check_;

@@ -20,6 +20,7 @@ typedef struct StateCheck {
 	Findings findings;
 	LogCheck log;
 	Catalog *catalog; /* NULL: none, or none that can be read */
+	bool no_log;      /* nothing to look at */
 	uint64_t rows, before;
 	size_t page;
 } StateCheck;
@@ -233,8 +234,10 @@ static int look(StateCheck *s)
 	if (dirfd < 0)
 		return -errno;
 	log_dirfd = openat(dirfd, "log", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (log_dirfd < 0)
+	if (log_dirfd < 0) {
+		s->no_log = errno == ENOENT || errno == ENOTDIR;
 		return -errno;
+	}
 	s->log.dirfd = log_dirfd;
 	s->log.findings = &s->findings;
 	r = is_running(dirfd, &s->log.running);
@@ -317,7 +320,9 @@ int check_state(const Config *config, FILE *out)
 	}
 	s.state_dir = state_dir;
 	r = look(&s);
-	if (r < 0)
+	if (s.no_log)
+		fprintf(out, "%s holds no log\n", state_dir);
+	else if (r < 0)
 		fprintf(out, "%s cannot be looked at: %s\n", state_dir, strerror(-r));
 	else
 		r = print_totals(&s);

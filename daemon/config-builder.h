@@ -1,9 +1,8 @@
-/* A configuration in the making: takes one key after another, from files and from the command line, and
- * collects what is wrong with them.
+/* A configuration in the making: takes one key after another, from files and from the command line,
+ * and collects what is wrong with them.
  *
- * Owns the configuration until it is taken, the list of keys that the current file has set, and the places of
- * sections with names. Lends
- * `errors`. Thread: main. */
+ * Owns the configuration until it is taken, the list of keys that the current file has set, and the
+ * places of sections with names. Lends `errors`. Thread: main. */
 #pragma once
 
 #include <stdbool.h>
@@ -30,7 +29,8 @@ typedef struct ConfigBuilder {
 	Config *config;
 	Buf *errors;
 	bool failed;
-	/* Where the key that is being set comes from: a file and its line, or an option and line 0. */
+	/* Where the key that is being set comes from: a file and its line, or an option and line 0.
+	 */
 	const char *where;
 	unsigned line;
 	bool from_option;
@@ -58,10 +58,11 @@ int config_builder_set(
  * wrong; -ENOMEM. */
 int config_builder_once(ConfigBuilder *b, const char *key) _must_check_;
 
-/* A section begins. 1; 0: there is no such section, or its name is wrong, which is recorded; -ENOMEM. */
+/* A section begins. 1; 0: there is no such section, or its name is wrong, which is recorded;
+ * -ENOMEM. */
 int config_builder_enter(ConfigBuilder *b, const char *section) _must_check_;
-/* Records something wrong with a section with a name as a whole, unless that is because of a key that has been
- * recorded: 0, or -ENOMEM. */
+/* Records something wrong with a section with a name as a whole, unless that is because of a key
+ * that has been recorded: 0, or -ENOMEM. */
 int config_builder_section_error(
 	ConfigBuilder *b, const char *word, const char *name, const char *what) _must_check_;
 

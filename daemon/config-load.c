@@ -1,5 +1,5 @@
-/* Files and drop-ins. libinih takes a line apart; lines are cut, counted and checked here, because its
- * shared library tells the handler no line numbers, silently cuts long lines and long names of
+/* Files and drop-ins. libinih takes a line apart; lines are cut, counted and checked here, because
+ * its shared library tells the handler no line numbers, silently cuts long lines and long names of
  * sections, and reports only the first error. */
 #include "daemon/config.h"
 

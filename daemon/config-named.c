@@ -127,7 +127,8 @@ static const ConfigKey provider_keys[] = {
 		.reloadable = true },
 	{ .section = "provider NAME",
 		.name = "idle_timeout",
-		.doc = "How long nothing may come after that; 0 is no limit.",
+		.doc = "How long the answer may stand still after that, whatever is sent to keep "
+		       "the connection; 0 is no limit.",
 		.type = CONFIG_TYPE_TIME_MS,
 		.offset = offsetof(ConfigProvider, idle_ms),
 		.default_value = 120000,
@@ -162,8 +163,8 @@ static const ConfigKey provider_keys[] = {
 		.reloadable = true },
 	{ .section = "provider NAME",
 		.name = "retry_max",
-		.doc = "The most that is waited before any retry, unless the provider asks for "
-		       "more.",
+		.doc = "The most that is waited before any retry, besides what the provider asks "
+		       "for.",
 		.type = CONFIG_TYPE_TIME_MS,
 		.offset = offsetof(ConfigProvider, retry_max_ms),
 		.default_value = 30000,

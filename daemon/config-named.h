@@ -1,5 +1,6 @@
-/* Sections with names, [group NAME] and [provider NAME]: what kinds there are, which keys each takes, and the
- * items that Config holds of them. All that is done with such a section goes by this table.
+/* Sections with names, [group NAME] and [provider NAME]: what kinds there are, which keys each
+ * takes, and the items that Config holds of them. All that is done with such a section goes by this
+ * table.
  *
  * Owns nothing: the items are the configuration's. Thread: main. */
 #pragma once
@@ -17,13 +18,15 @@ typedef struct ConfigNamed {
 	const char *title; /* "group NAME", which is also the section of its keys */
 	const ConfigKey *keys;
 	size_t n_keys;
-	/* An item, whose first member is its name, `char *`; and where Config has them and their number. */
+	/* An item, whose first member is its name, `char *`; and where Config has them and their
+	 * number. */
 	size_t item_bytes;
 	size_t items_offset, n_offset;
 } ConfigNamed;
 
 const ConfigNamed *config_named_kinds(size_t *ret_n);
-/* The kind of "group NAME", and "NAME", which is lent and may be empty; NULL: a section of another sort. */
+/* The kind of "group NAME", and "NAME", which is lent and may be empty; NULL: a section of another
+ * sort. */
 const ConfigNamed *config_named_of(const char *section, const char **ret_name);
 /* Of "group.NAME.max_running", and what follows the first dot. */
 const ConfigNamed *config_named_of_option(const char *option, const char **ret_rest);
@@ -31,8 +34,8 @@ const ConfigNamed *config_named_of_option(const char *option, const char **ret_r
 int config_named_check(
 	const ConfigNamed *kind, const char *name, char why[CONFIG_WHY_BYTES]) _must_check_;
 
-/* NULL: there is none. Of a key "header.NAME", which stands for many, *ret_rest is what `name` has for NAME; of
- * others NULL. */
+/* NULL: there is none. Of a key "header.NAME", which stands for many, *ret_rest is what `name` has
+ * for NAME; of others NULL. */
 const ConfigKey *config_named_key(const ConfigNamed *kind, const char *name, const char **ret_rest);
 
 /* The items of that kind. */

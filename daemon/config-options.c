@@ -47,7 +47,8 @@ static int resolved(const char *section, const char *name, char **ret_section, c
 	return 0;
 }
 
-/* Where the last ".WORD." is, for a key that stands for many: "header.NAME". NULL: nowhere, or no name before it. */
+/* Where the last ".WORD." is, for a key that stands for many: "header.NAME". NULL: nowhere, or no
+ * name before it. */
 static char *find_many(const ConfigNamed *kind, char *rest)
 {
 	char *found = NULL;
@@ -171,8 +172,8 @@ static int report_unknown(const char *arg, Buf *errors)
 	return buf_append_str(errors, "?\n");
 }
 
-/* The option's value; `*i` is at its last argument then. No option means anything by an empty one: that
- * is a variable that was not set. -EINVAL: it is missing, which is reported; -ENOMEM. */
+/* The option's value; `*i` is at its last argument then. No option means anything by an empty one:
+ * that is a variable that was not set. -EINVAL: it is missing, which is reported; -ENOMEM. */
 static int take_value(int argc, char *argv[], int *i, const char **ret, Buf *errors)
 {
 	const char *arg = argv[*i];

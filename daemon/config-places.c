@@ -33,8 +33,8 @@ static int join(const char *a, const char *b, char **ret)
 	return 0;
 }
 
-/* `below` the directory that the variable names, or else the one below the home. The XDG specification:
- * a path that is not absolute is to be ignored. */
+/* `below` the directory that the variable names, or else the one below the home. The XDG
+ * specification: a path that is not absolute is to be ignored. */
 static int own_place(
 	uid_t uid, const char *variable, const char *below_home, const char *below, char **ret)
 {

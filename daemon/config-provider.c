@@ -116,18 +116,23 @@ int config_warnings(const Config *c, Buf *b)
 	return r;
 }
 
+void config_log_lines(LogLevel level, const Buf *lines)
+{
+	const char *line = lines->data, *newline;
+	size_t left = lines->len;
+
+	for (; left > 0 && (newline = memchr(line, '\n', left)); line = newline + 1) {
+		log_at(level, NULL, "%.*s", (int)(newline - line), line);
+		left -= (size_t)(newline + 1 - line);
+	}
+}
+
 void config_log_warnings(const Config *c)
 {
 	_cleanup_buf_ Buf b = { 0 };
-	char *line, *newline;
 
-	if (config_warnings(c, &b) < 0)
-		return;
-	for (line = b.data; b.len > 0 && (newline = memchr(line, '\n', b.len));
-		line = newline + 1) {
-		log_warning("%.*s", (int)(newline - line), line);
-		b.len -= (size_t)(newline + 1 - line);
-	}
+	if (config_warnings(c, &b) == 0)
+		config_log_lines(LOG_LEVEL_WARNING, &b);
 }
 
 bool config_has_env_secret(const Config *c)

@@ -80,6 +80,22 @@ static const ConfigKey keys[] = {
 		.offset = offsetof(Config, log_level),
 		.default_value = LOG_LEVEL_INFO,
 		.reloadable = true },
+	{ .section = "daemon",
+		.name = "trace_agent",
+		.doc = "Agents whose events are traced on their way through the daemon: ids, or "
+		       "their beginnings of 4 or more characters, with commas between them.",
+		.default_doc = "none",
+		.type = CONFIG_TYPE_AGENTS,
+		.offset = offsetof(Config, trace_agent),
+		.reloadable = true },
+	{ .section = "daemon",
+		.name = "cgroups",
+		.doc = "Whether each exec agent gets a cgroup of its own. auto: where the daemon's "
+		       "is delegated to it; on: in whatever cgroup it is alone in and owns, and it "
+		       "does not start without; off: no.",
+		.type = CONFIG_TYPE_DELEGATION,
+		.offset = offsetof(Config, cgroups),
+		.default_value = DELEGATION_AUTO },
 
 	{ .section = "limits",
 		.name = "max_running",

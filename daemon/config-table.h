@@ -1,5 +1,5 @@
-/* The table of keys: what the configuration may hold. Files, the command line, --print-config, --help and
- * reloads all go by it.
+/* The table of keys: what the configuration may hold. Files, the command line, --print-config,
+ * --help and reloads all go by it.
  *
  * Owns nothing: constant. Thread: any. */
 #pragma once
@@ -17,6 +17,7 @@ typedef enum ConfigType {
 	CONFIG_TYPE_SOCKET,  /* char *, absolute, short enough for a sockaddr_un */
 	CONFIG_TYPE_URL,     /* char *, of an API */
 	CONFIG_TYPE_PROXY,   /* char *, URL of a proxy */
+	CONFIG_TYPE_AGENTS,  /* char *, see config-agents.h */
 	CONFIG_TYPE_SOURCE,  /* char *, where a secret stands; "none" is NULL */
 	CONFIG_TYPE_HEADERS, /* ConfigHeaders, one of them for each key "header.NAME" */
 	CONFIG_TYPE_COUNT,   /* uint32_t */
@@ -26,6 +27,7 @@ typedef enum ConfigType {
 	CONFIG_TYPE_TIME_MS, /* uint32_t */
 	CONFIG_TYPE_LOG_LEVEL,
 	CONFIG_TYPE_DURABILITY,
+	CONFIG_TYPE_DELEGATION,
 	CONFIG_TYPE_ROLE,
 	CONFIG_TYPE_PROVIDER_KIND,
 	_CONFIG_TYPE_MAX,
@@ -43,7 +45,8 @@ typedef struct ConfigKey {
 	uint64_t min, max;      /* counts, sizes and times, in the unit of the field; a default
 				 * out of it is one that cannot be said */
 	bool reloadable;
-	/* Of a path: the one that is in force where none is set, which the caller frees; or NULL. */
+	/* Of a path: the one that is in force where none is set, which the caller frees; or NULL.
+	 */
 	int (*usual)(uid_t uid, char **ret);
 } ConfigKey;
 
@@ -55,7 +58,8 @@ const ConfigKey *config_table_find(const char *section, const char *name);
 const ConfigKey *config_table_find_any(const char *name);
 bool config_table_has_section(const char *section);
 
-/* The names nearest to a misspelt one; NULL if nothing is near. Of a section that is "group NAME" or the like. */
+/* The names nearest to a misspelt one; NULL if nothing is near. Of a section that is "group NAME"
+ * or the like. */
 const char *config_table_nearest(const char *section, const char *name);
 const char *config_table_nearest_section(const char *section);
 const char *config_table_nearest_any(const char *name);

@@ -8,8 +8,10 @@
 #include <strings.h>
 #include <sys/un.h>
 
+#include "common/str.h"
 #include "common/utf8.h"
 #include "daemon/backend/secret.h"
+#include "daemon/config-agents.h"
 #include "daemon/config.h"
 
 typedef struct Unit {
@@ -188,6 +190,7 @@ static int print_time_ms(uint64_t value, Buf *b)
 
 DEFINE_NAMES(log_level, LogLevel, log_level_from_string, log_level_to_string)
 DEFINE_NAMES(durability, Durability, durability_from_string, durability_to_string)
+DEFINE_NAMES(delegation, DelegationMode, delegation_mode_from_string, delegation_mode_to_string)
 DEFINE_NAMES(role, Role, role_from_string, role_to_string)
 DEFINE_NAMES(kind, ProviderKind, provider_kind_from_string, provider_kind_to_string)
 
@@ -217,6 +220,8 @@ static const struct {
 	[CONFIG_TYPE_LOG_LEVEL] = { parse_log_level, print_log_level,
 		"error, warning, notice, info or debug", false, false },
 	[CONFIG_TYPE_DURABILITY] = { parse_durability, print_durability, "interval or fsync", false,
+		false },
+	[CONFIG_TYPE_DELEGATION] = { parse_delegation, print_delegation, "auto, on or off", false,
 		false },
 	[CONFIG_TYPE_ROLE] = { parse_role, print_role, "none, observe, submit or admin", false,
 		false },
@@ -317,6 +322,7 @@ static const struct {
 	[CONFIG_TYPE_SOCKET] = { socket_fault, false },
 	[CONFIG_TYPE_URL] = { provider_url_fault, true },
 	[CONFIG_TYPE_PROXY] = { provider_proxy_fault, true },
+	[CONFIG_TYPE_AGENTS] = { config_agents_fault, false },
 	[CONFIG_TYPE_SOURCE] = { source_fault, true },
 	[CONFIG_TYPE_HEADERS] = { header_fault, true },
 };
@@ -356,6 +362,7 @@ uint64_t config_value_get(const ConfigKey *key, const void *base)
 }
 
 _Static_assert(sizeof(LogLevel) == sizeof(uint32_t) && sizeof(Durability) == sizeof(uint32_t) &&
+		       sizeof(DelegationMode) == sizeof(uint32_t) &&
 		       sizeof(Role) == sizeof(uint32_t) && sizeof(ProviderKind) == sizeof(uint32_t),
 	"enums are read and written as 32 bits");
 
@@ -389,11 +396,6 @@ const ConfigHeaders *config_value_get_headers(const ConfigKey *key, const void *
 	return (const ConfigHeaders *)(const void *)((const char *)base + key->offset);
 }
 
-static bool text_equal(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 /* In whatever order they stand. */
 static bool headers_equal(const ConfigHeaders *a, const ConfigHeaders *b)
 {
@@ -414,7 +416,7 @@ static bool headers_equal(const ConfigHeaders *a, const ConfigHeaders *b)
 bool config_value_equal(const ConfigKey *key, const void *a, const void *b)
 {
 	if (config_type_is_text(key->type))
-		return text_equal(config_value_get_text(key, a), config_value_get_text(key, b));
+		return str_equal(config_value_get_text(key, a), config_value_get_text(key, b));
 	if (config_type_is_number(key->type))
 		return config_value_get(key, a) == config_value_get(key, b);
 	return headers_equal(config_value_get_headers(key, a), config_value_get_headers(key, b));

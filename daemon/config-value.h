@@ -28,11 +28,12 @@ static inline bool config_type_is_number(ConfigType type)
 /* Of keys that are numbers. -EINVAL, with what is wrong and what would be right in `why`. */
 int config_value_parse(const ConfigKey *key, const char *text, uint64_t *ret,
 	char why[CONFIG_WHY_BYTES]) _must_check_;
-/* Of keys that are texts, and of one header: whether the key may have it. -EINVAL as above. What might be a secret
- * that stands where it should not is not told. */
+/* Of keys that are texts, and of one header: whether the key may have it. -EINVAL as above. What
+ * might be a secret that stands where it should not is not told. */
 int config_value_check_text(
 	const ConfigKey *key, const char *text, char why[CONFIG_WHY_BYTES]) _must_check_;
-/* Whether it is one that the key can be given: a number that is not stands for what no number says. */
+/* Whether it is one that the key can be given: a number that is not stands for what no number says.
+ */
 bool config_value_fits(const ConfigKey *key, uint64_t value);
 /* As config_value_parse() would read it back, in the largest unit that divides it. */
 int config_value_print(ConfigType type, uint64_t value, Buf *b) _must_check_;

@@ -30,8 +30,8 @@ static int add_name(Buf *names, const char *section, const char *item, const cha
 		*item ? "." : "", item, name);
 }
 
-/* The items of `a` that are not the same in `b`, where one that is not there is one of defaults; those that are in
- * both only if `also_changed`. */
+/* The items of `a` that are not the same in `b`, where one that is not there is one of defaults;
+ * those that are in both only if `also_changed`. */
 static int diff_items(
 	const ConfigNamed *kind, const Config *a, const Config *b, bool also_changed, Buf *names)
 {

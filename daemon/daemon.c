@@ -13,20 +13,27 @@
 #include "common/log.h"
 #include "daemon/agent/orphans.h"
 #include "daemon/agent/recovery.h"
+#include "daemon/backend/exec-options.h"
 #include "daemon/ballast.h"
 #include "daemon/control/control.h"
 #include "daemon/control/listener.h"
+#include "daemon/eventlog/indexer.h"
 #include "daemon/provider-set.h"
+#include "daemon/reaper/reaper-cgroup.h"
 #include "daemon/state-dir.h"
 
-/* How long the last rows may take to get into the catalog; what does not is found again by the next start. */
+/* How long the last rows may take to get into the catalog; what does not is found again by the next
+ * start. */
 #define FLUSH_MS 5000
+
+/* How long clients that read may take to be given the last events. */
+#define LAST_TURNS_MS 2000
 
 /* Segments are looked at for their age this often. */
 #define PRUNE_S 60
 
-/* After the programs were killed: by then whoever is to end has said so, or never will. An agent that is paused with
- * output in its pipes takes its time, unless it is to end at once. */
+/* After the programs were killed: by then whoever is to end has said so, or never will. An agent
+ * that is paused with output in its pipes takes its time, unless it is to end at once. */
 #define LAST_WORDS_MS         6000
 #define LAST_WORDS_AT_ONCE_MS 1000
 
@@ -35,6 +42,8 @@ static const int stop_signals[] = { SIGTERM, SIGINT };
 struct Daemon {
 	const ConfigOptions *options;
 	Config *config;
+	Config *started_with; /* the same until a reload */
+	Buf for_a_restart;    /* which keys differ from that, and cannot be taken over */
 	Reaper reaper;
 	struct event_base *base;
 	Timers *timers; /* of agents that wait for a provider */
@@ -46,6 +55,7 @@ struct Daemon {
 	uint64_t retry_at_us; /* when the retry timer is due */
 	EventLog *log;
 	Reader *reader;
+	Indexer indexer;
 	Orchestrator *orchestrator;
 	Control *control;
 	Listener *listener;
@@ -62,8 +72,11 @@ int daemon_claim_state(const Config *config, char **ret_path, int *ret_lock_fd)
 	_cleanup_free_ char *path = NULL, *lock_path = NULL;
 	_cleanup_close_ int fd = -1;
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	int r = state_dir_find(config, &path);
+	int r = listener_check(config);
 
+	if (r < 0)
+		return r;
+	r = state_dir_find(config, &path);
 	if (r == 0)
 		r = dir_make(path, 0700);
 	if (r < 0) {
@@ -79,7 +92,8 @@ int daemon_claim_state(const Config *config, char **ret_path, int *ret_lock_fd)
 		log_error("%s cannot be opened: %s", lock_path, strerror(errno));
 		return r;
 	}
-	/* A lock of the process: the reaper, forked later, does not hold it on when this process dies. */
+	/* A lock of the process: the reaper, forked later, does not hold it on when this process
+	 * dies. */
 	if (fcntl(fd, F_SETLK, &lock) < 0) {
 		r = errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
 		log_error("another liongated is running with the state directory %s", path);
@@ -170,9 +184,11 @@ static void say_status(const Daemon *d)
 {
 	AgentCounts counts = orchestrator_counts(d->orchestrator);
 
-	sd_notifyf(0, "STATUS=%s%llu running, %llu queued, %u clients",
+	sd_notifyf(0, "STATUS=%s%llu running, %llu queued, %u clients%s%.*s",
 		d->stopping ? "Stopping: " : "", (unsigned long long)counts.running,
-		(unsigned long long)counts.queued, conn_server_count(d->control->conns));
+		(unsigned long long)counts.queued, conn_server_count(d->control->conns),
+		d->for_a_restart.len > 0 ? "; only a restart takes over: " : "",
+		(int)d->for_a_restart.len, d->for_a_restart.len > 0 ? d->for_a_restart.data : "");
 }
 
 static void on_last_words_over(evutil_socket_t fd, short what, void *userdata)
@@ -254,6 +270,8 @@ static void on_reaper_died(evutil_socket_t fd, short what, void *userdata)
 	(void)fd;
 	(void)what;
 	event_del(d->reaper_event);
+	if (d->reaper.cgroups.agents_fd >= 0)
+		reaper_cgroup_clear(&d->reaper.cgroups);
 	/* The next start would not know them: they will have ended. */
 	orphans_end(orchestrator_registry(d->orchestrator));
 	stop_broken(d, "the reaper has died", -ECHILD);
@@ -306,10 +324,13 @@ static int set_providers(Daemon *d, const Config *config)
 
 static void take_over(Daemon *d, Config *config)
 {
-	_cleanup_buf_ Buf changed = { 0 }, fixed = { 0 };
+	_cleanup_buf_ Buf changed = { 0 }, fixed = { 0 }, unused = { 0 };
 	EventLogOptions options;
 
-	if (config_diff(d->config, config, &changed, &fixed) < 0) {
+	/* What an earlier reload could not take over is not in force by this one. */
+	if (config_diff(d->config, config, &changed, &unused) < 0 ||
+		config_diff(d->started_with, config, &unused, &fixed) < 0) {
+		log_error("out of memory: not reloaded");
 		config_free(config);
 		return;
 	}
@@ -319,6 +340,9 @@ static void take_over(Daemon *d, Config *config)
 		log_notice("reloaded: nothing has changed that can be taken over");
 	if (fixed.len > 0)
 		log_warning("only a restart takes over: %.*s", (int)fixed.len, fixed.data);
+	buf_done(&d->for_a_restart);
+	d->for_a_restart = fixed;
+	fixed = (Buf){ 0 };
 	log_set_level(config->log_level);
 	if (orchestrator_configure(d->orchestrator, config) < 0)
 		log_error("out of memory: some limits are the old ones");
@@ -329,7 +353,8 @@ static void take_over(Daemon *d, Config *config)
 	listener_set_config(d->listener, config);
 	options = log_options(config);
 	eventlog_configure(d->log, &options);
-	config_free(d->config);
+	if (d->config != d->started_with)
+		config_free(d->config);
 	d->config = config;
 	plan_prune(d);
 }
@@ -345,11 +370,13 @@ static void on_reload_signal(evutil_socket_t signal, short what, void *userdata)
 	(void)what;
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_monotonic_us());
 	r = config_load(d->options, &config, &errors);
-	if (r < 0)
-		log_error("not reloaded, the configuration stays as it was: %.*s", (int)errors.len,
-			errors.data);
-	else
+	if (r < 0) {
+		log_error("not reloaded, the configuration stays as it was%s",
+			errors.len > 0 ? ":" : "");
+		config_log_lines(LOG_LEVEL_ERROR, &errors);
+	} else {
 		take_over(d, config);
+	}
 	sd_notify(0, "READY=1");
 	say_status(d);
 }
@@ -385,7 +412,8 @@ static void on_retry(evutil_socket_t fd, short what, void *userdata)
 	orchestrator_synced(d->orchestrator);
 }
 
-/* What failed to be written to the catalog is tried again, also where nothing happens that would be a reason to. */
+/* What failed to be written to the catalog is tried again, also where nothing happens that would be
+ * a reason to. */
 static void plan_retry(Daemon *d)
 {
 	int64_t us = projection_retry_us(orchestrator_projection(d->orchestrator));
@@ -474,19 +502,26 @@ static int open_log(Daemon *d, const char *state_dir, Registry *registry, uint64
 		registry_done(registry);
 		eventlog_close(d->log);
 		d->log = NULL;
+		return r;
 	}
-	return r;
+	indexer_init(&d->indexer, d->log, d->reader);
+	return 0;
 }
 
 /* The log, the catalog and the threads behind them. */
 static int start_log(Daemon *d, const char *state_dir, Registry *registry, uint64_t *ret_applied,
 	CatalogStats *ret_totals)
 {
+	/* What of the ballast stays, of what there still is. */
+	static const unsigned keep[] = { 2, 2, 0 };
 	int r = open_log(d, state_dir, registry, ret_applied, ret_totals);
 
-	if ((r == -ENOSPC || r == -EDQUOT) && ballast_drop(state_dir)) {
-		log_warning(
-			"the disk is full: the daemon starts in the room that was kept for that");
+	for (size_t i = 0; i < ARRAY_SIZE(keep) && (r == -ENOSPC || r == -EDQUOT); i++) {
+		if (!ballast_give(state_dir, keep[i]))
+			break;
+		if (i == 0)
+			log_warning("the disk is full: the daemon starts in the room that was kept "
+				    "for that");
 		r = open_log(d, state_dir, registry, ret_applied, ret_totals);
 	}
 	if (r < 0)
@@ -528,6 +563,7 @@ static int start_control(Daemon *d)
 		.log = d->log,
 		.reader = d->reader,
 		.orchestrator = d->orchestrator,
+		.cgroups = &d->reaper.cgroups,
 		.instance_id = d->instance_id,
 	};
 	int r = control_new(&start, &d->control);
@@ -542,6 +578,7 @@ static bool end_turn(Daemon *d)
 	bool more = orchestrator_end_turn(d->orchestrator);
 
 	more |= control_end_turn(d->control);
+	indexer_run(&d->indexer);
 	eventlog_trim(d->log);
 	plan_retry(d);
 	return more;
@@ -596,8 +633,9 @@ int daemon_new(const ConfigOptions *options, Config *config, const char *state_d
 		return -ENOMEM;
 	}
 	d->options = options;
-	d->config = config;
+	d->config = d->started_with = config;
 	d->reaper = *reaper;
+	exec_options_allow_processes(delegation_has(&d->reaper.cgroups, CGROUP_PIDS));
 	r = uuid_generate(&d->instance_id);
 	if (r == 0)
 		r = make_base(d);
@@ -627,6 +665,15 @@ int daemon_new(const ConfigOptions *options, Config *config, const char *state_d
 
 /* ---- Running and ending ---- */
 
+/* Until all who read have what there is, or for so long. */
+static void end_last_turns(Daemon *d)
+{
+	uint64_t until_us = clock_monotonic_us() + LAST_TURNS_MS * USEC_PER_MSEC;
+
+	while (end_turn(d) && clock_monotonic_us() < until_us)
+		continue;
+}
+
 /* In the order in which what is left flows: workers, log, clients, catalog. */
 static void wind_up(Daemon *d)
 {
@@ -635,8 +682,7 @@ static void wind_up(Daemon *d)
 	orchestrator_stop_workers(d->orchestrator);
 	eventlog_stop(d->log);
 	mailbox_deliver(d->mailbox, d);
-	for (int i = 0; i < 100 && end_turn(d); i++)
-		continue;
+	end_last_turns(d);
 	projection_forgive(orchestrator_projection(d->orchestrator));
 	until_us = clock_monotonic_us() + FLUSH_MS * USEC_PER_MSEC;
 	while (!projection_idle(orchestrator_projection(d->orchestrator)) &&
@@ -652,13 +698,13 @@ static void wind_up(Daemon *d)
 	}
 	reader_stop(d->reader);
 	mailbox_deliver(d->mailbox, d);
-	end_turn(d);
+	end_last_turns(d);
 	mailbox_deliver(d->mailbox, d);
 	control_finish(d->control);
 }
 
-/* Last events that cannot be written, or that a broken worker will never say, are not waited for: the next start finds
- * these agents and says `interrupted`. */
+/* Last events that cannot be written, or that a broken worker will never say, are not waited for:
+ * the next start finds these agents and says `interrupted`. */
 static void give_up_if_due(Daemon *d)
 {
 	int error = eventlog_error(d->log);
@@ -726,6 +772,9 @@ void daemon_free(Daemon *d)
 	timers_free(d->timers);
 	if (d->base)
 		event_base_free(d->base);
-	config_free(d->config);
+	if (d->config != d->started_with)
+		config_free(d->config);
+	config_free(d->started_with);
+	buf_done(&d->for_a_restart);
 	free(d);
 }

@@ -1,4 +1,5 @@
-/* Diagnostics to systemd's journal, with their fields, when standard error goes there anyway (sd_journal_stream_fd(3), JOURNAL_STREAM).
+/* Diagnostics to systemd's journal, with their fields, when standard error goes there anyway
+ * (sd_journal_stream_fd(3), JOURNAL_STREAM).
  *
  * Thread: any, once set. */
 #pragma once

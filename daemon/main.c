@@ -14,11 +14,13 @@
 /* How long a dead daemon's programs may take to be gone. */
 #define REAPER_LOCK_MS 60000
 
-/* The umask that we were started with is for programs, and so for the reaper that they inherit it from. */
+/* The umask that we were started with is for programs, and so for the reaper that they inherit it
+ * from. */
 static int fork_reaper(const char *state_dir, const Config *config, mode_t given_umask, Reaper *ret)
 {
 	mode_t ours = umask(given_umask);
-	int r = reaper_fork(state_dir, daemon_workers(config), REAPER_LOCK_MS, ret);
+	int r = reaper_fork(
+		state_dir, daemon_workers(config), REAPER_LOCK_MS, config->cgroups, ret);
 
 	umask(ours);
 	if (r < 0)

@@ -9,7 +9,8 @@
 
 #include "common/log.h"
 
-/* What a burst took is given back: many arenas, and thresholds that grow with what is freed, would keep it. */
+/* What a burst took is given back: many arenas, and thresholds that grow with what is freed, would
+ * keep it. */
 static void tame_malloc(void)
 {
 	mallopt(M_ARENA_MAX, 2);

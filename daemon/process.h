@@ -5,7 +5,9 @@
 
 #include <sys/types.h>
 
-/* The allocator, the signals that are ignored, the umask. Returns the umask that we were started with. */
+/* The allocator, the signals that are ignored, the umask. Returns the umask that we were started
+ * with. */
 mode_t process_set_up(void);
-/* As many open files as the hard limit allows. Once the reaper is forked: programs get the limit that we were started with. */
+/* As many open files as the hard limit allows. Once the reaper is forked: programs get the limit
+ * that we were started with. */
 void process_raise_open_files(void);

@@ -11,6 +11,7 @@ typedef struct ProviderSet {
 	size_t n;
 } ProviderSet;
 
-/* Reads their keys, and loads libcurl if there are any. -errno, with a sentence in `why`, NUL-terminated, that names the provider. */
+/* Reads their keys, and loads libcurl if there are any. -errno, with a sentence in `why`,
+ * NUL-terminated, that names the provider. */
 int provider_set_load(const Config *config, ProviderSet *ret, Buf *why) _must_check_;
 void provider_set_done(ProviderSet *s);

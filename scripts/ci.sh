@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.." || exit 1
 . scripts/lib.sh
 
 steps=(asan tests tsan valgrind fuzz clang-debug bench gcc-release clang-release format shell)
-fuzz_seconds=${FUZZ_SECONDS:-60}
+fuzz_seconds=${FUZZ_SECONDS:-30}
 cores=$(nproc)
 logs=$PWD/build-ci/logs
 
@@ -27,7 +27,7 @@ step_format() {
 }
 
 step_shell() {
-    tracked '*.sh' '.ci/run' | xargs shellcheck -x
+    tracked '*.sh' '*.bash' '.ci/run' examples/git/pre-commit | xargs shellcheck -x
 }
 
 build_with() {
@@ -63,11 +63,11 @@ meson_slow() {
     meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier 5 "$@"
 }
 
-# The unit tests of build directory $1, a line each, but those that follow.
-units_but() {
-    local dir=$1
-    shift
-    meson test -C "$dir" --no-rebuild --list --suite unit 2>/dev/null | sed 's,.* / ,,' |
+# The tests of suite $2 of build directory $1, a line each, but those that follow.
+tests_but() {
+    local dir=$1 suite=$2
+    shift 2
+    meson test -C "$dir" --no-rebuild --list --suite "$suite" 2>/dev/null | sed 's,.* / ,,' |
         grep -vxF "$(printf '%s\n' "$@")"
 }
 
@@ -78,14 +78,16 @@ make_asan() {
 
 # Runs the integration tests, and the unit tests that are arguments of `meson test`, of a build with AddressSanitizer.
 under_asan() {
-    local dir=build-ci/asan status=0 passed failed cli_passed cli_failed
+    local dir=build-ci/asan status=0 passed failed cli_passed cli_failed integration
+    # Those that are about what stands in pages and scripts have their say elsewhere.
+    mapfile -t integration < <(tests_but "$dir" integration integration-{man,examples,completion})
     # Each daemon ends in order, so that the leak checker has its say.
     export LIONGATE_TEST_CLEAN=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
         ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:detect_leaks=1
     # Of the faults those that have the daemon do most; the others load a library into it, or are about how much.
     {
         meson_slow "$dir" "$@" || status=1
-        meson_slow "$dir" --suite integration || status=1
+        meson_slow "$dir" "${integration[@]}" || status=1
         meson_slow "$dir" faults-crash faults-disk && [ "$status" -eq 0 ]
     } | tee "$logs/asan-meson" || status=1
     # The client, too, as a person uses it. It has one thread: this is not for tsan.
@@ -100,7 +102,7 @@ under_asan() {
 step_asan() {
     local units
     make_asan || return 1
-    mapfile -t units < <(units_but build-ci/asan exec reaper)
+    mapfile -t units < <(tests_but build-ci/asan unit exec reaper)
     under_asan "${units[@]}"
 }
 
@@ -128,7 +130,7 @@ under_tsan() {
 step_tsan() {
     local names=(load spawn life llm subscribe read restart state) units
     make_tsan || return 1
-    mapfile -t units < <(units_but build-ci/tsan exec reaper)
+    mapfile -t units < <(tests_but build-ci/tsan unit exec reaper)
     under_tsan "${units[@]}" "${names[@]/#/integration-}"
 }
 
@@ -159,11 +161,11 @@ under_valgrind() {
 step_valgrind() {
     local names
     build_with gcc debug || return 1
-    mapfile -t names < <(units_but build-ci/gcc-debug exec reaper jsonx log-recover scan)
+    mapfile -t names < <(tests_but build-ci/gcc-debug unit exec reaper jsonx log-recover scan)
     under_valgrind "${names[@]}"
 }
 
-# Half an hour.
+# Hours, most of them for integration tests that start a daemon for each of many cases.
 step_valgrind-all() {
     under_valgrind --suite unit || return 1
     under_valgrind --suite integration

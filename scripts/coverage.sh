@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints how much of common/ and daemon/ the tests reach: file by file, with the lines that they do not.
+# Prints how much of common/, client/ and daemon/ the tests reach: file by file, with the lines that they do not.
 # Usage: coverage.sh [SUITE...]   (unit integration faults client unless named; `client` is scripts/test_cli.sh)
 # What is killed writes nothing down, so each daemon is ended in order where a test leaves it running. All of it is in
 # build-cov/coverage.json, too.
@@ -18,7 +18,7 @@ build_in "$dir" -Dtests=true -Dbuildtype=debug -Db_coverage=true "-Dc_args=-fpro
 
 summed=()
 sum_up() {
-    gcovr -r . --filter common/ --filter daemon/ --gcov-ignore-parse-errors --exclude-unreachable-branches "$@"
+    gcovr -r . --filter common/ --filter client/ --filter daemon/ --gcov-ignore-parse-errors --exclude-unreachable-branches "$@"
 }
 
 # Slow builds need time.

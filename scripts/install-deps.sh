@@ -3,25 +3,30 @@
 # Usage: install-deps.sh         what building needs
 #        install-deps.sh --all   and what the tests and checks need
 #        install-deps.sh --power, --coverage   what power-cut.sh or coverage.sh needs beside
+#        install-deps.sh --systemd   what the tests of a build with -Dsystemd_tests=true need beside
 set -euo pipefail
 
 build=(gcc libc6-dev meson ninja-build pkgconf libevent-dev libjson-c-dev libsystemd-dev
     libsqlite3-dev libinih-dev libcurl4 libcurl4-openssl-dev ca-certificates)
 checks=(check python3 git clang clang-format clang-tidy libclang-rt-14-dev shellcheck valgrind
     libc6-dbg stress-ng jq netcat-openbsd socat tmux systemd util-linux procps sqlite3
-    redis-tools nats-server task-spooler supervisor openssl)
+    redis-tools nats-server task-spooler supervisor openssl scdoc mandoc prometheus
+    systemtap-sdt-dev bash-completion zsh fish)
 power=(qemu-system-x86 busybox-static e2fsprogs cpio)
 coverage=(gcovr)
-# Of these, those that would have a daemon run from then on. Benchmarks start their own.
-services=(nats-server supervisor)
+container=(systemd-container libpam-systemd dbus)
+# Of these, those that would have a daemon run from then on. Benchmarks start their own; of Prometheus it is promtool
+# that is wanted.
+services=(nats-server supervisor prometheus)
 
 case "${1-}" in
 "") wanted=("${build[@]}") ;;
 --all) wanted=("${build[@]}" "${checks[@]}") ;;
 --power) wanted=("${power[@]}") ;;
 --coverage) wanted=("${coverage[@]}") ;;
+--systemd) wanted=("${container[@]}") ;;
 *)
-    echo "usage: ${0##*/} [--all | --power | --coverage]" >&2
+    echo "usage: ${0##*/} [--all | --power | --coverage | --systemd]" >&2
     exit 2
     ;;
 esac

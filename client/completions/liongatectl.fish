@@ -1,16 +1,31 @@
 # fish completion for liongatectl: all it knows it asks liongatectl for.
-function __liongatectl_complete
+
+# The word that is being typed, without its quotes. Nothing in it is expanded.
+function __liongatectl_word
     set -l token (commandline -ct)
-    set -l words (commandline -opc) $token
-    set -l before (string match -r -- '^--[^=]+=' $token)
-    for candidate in (command $words[1] --complete $words[2..-1] 2>/dev/null)
-        if test "$candidate" = :files
-            for path in (__fish_complete_path (string replace -r -- '^--[^=]+=' '' $token))
-                echo "$before$path"
-            end
-        else
-            echo $candidate
+    # A quote that is still open is closed.
+    for end in '' '"' "'"
+        string unescape -- $token$end && return
+    end
+    echo -- $token
+end
+
+function __liongatectl_complete
+    set -l words (commandline -opc)
+    set -l word (__liongatectl_word)
+    for line in (command $words[1] --complete $words[2..-1] "$word" 2>/dev/null)
+        switch $line
+            case ':files*'
+                set -l before (string replace -r '^[^\t]*\t' '' -- $line)
+                for path in (__fish_complete_path (string sub -s (math (string length -- "$before") + 1) -- $word))
+                    printf '%s%s\n' $before $path
+                end
+            case :command
+                set -l dashes (contains -i -- -- $words)
+                complete -C (string join ' ' -- (string escape -- $words[(math $dashes + 1)..-1]) (commandline -ct))
+            case '*'
+                printf '%s\n' $line
         end
     end
 end
-complete -c liongatectl -f -a '(__liongatectl_complete)'
+complete -c liongatectl -f -k -a '(__liongatectl_complete)'

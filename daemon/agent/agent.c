@@ -135,6 +135,9 @@ static int make(
 		agent_free(a);
 		return r;
 	}
+	if (a->provider)
+		a->text_bytes = a->prompt_bytes +
+				jsonx_text_bytes(jsonx_get(spec, "options", json_type_object));
 	*ret = a;
 	return 0;
 }

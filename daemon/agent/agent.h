@@ -1,10 +1,10 @@
 /* One agent, as main knows it: what it was asked to do, how far it is, who waits for it.
  *
- * Its state follows the log: it changes when an event about it has been committed, never before. Which moves are legal
- * stands in a table (agent.c).
+ * Its state follows the log: it changes when an event about it has been committed, never before.
+ * Which moves are legal stands in a table (agent.c).
  *
- * Immutable once it is accepted, and so readable from any thread while the agent lives: what stands under
- * "What was asked". Thread: main. */
+ * Immutable once it is accepted, and so readable from any thread while the agent lives: what stands
+ * under "What was asked". Thread: main. */
 #pragma once
 
 #include <json-c/json.h>
@@ -18,9 +18,11 @@
 typedef struct Agent Agent;
 typedef struct Group Group;
 typedef struct Lane Lane;
+typedef struct Tally Tally;
 typedef struct Ticket Ticket;
 
-/* Specs up to this length stay in memory; longer ones are read from the log when they are needed. */
+/* Specs up to this length stay in memory; longer ones are read from the log when they are needed.
+ */
 #define AGENT_SPEC_KEPT_BYTES 4096U
 
 typedef enum AgentChange {
@@ -30,7 +32,8 @@ typedef enum AgentChange {
 	_AGENT_CHANGE_MAX,
 } AgentChange;
 
-/* Somebody who waits for a change of an agent; embedded in a struct of theirs. Called once, taken off the list before. */
+/* Somebody who waits for a change of an agent; embedded in a struct of theirs. Called once, taken
+ * off the list before. */
 typedef struct AgentWaiter {
 	ListNode node;
 	uint32_t changes; /* bits (1 << AgentChange) */
@@ -49,10 +52,13 @@ struct Agent {
 	char *strings;
 	char *spec; /* the AgentSpawned event's object, JSON text; NULL: longer than is kept */
 	size_t spec_len;
-	char *list_spec; /* what agent.list needs of a spec that is not kept, JSON text; NULL: spec serves */
+	char *list_spec; /* what agent.list needs of a spec that is not kept, JSON text; NULL: spec
+			    serves */
 	size_t list_spec_len;
 	uint64_t total_ms, idle_ms;
 	size_t prompt_bytes;
+	size_t text_bytes; /* of one that calls a provider: the prompt's, and all text in its
+			      options */
 	uint32_t uid;
 	int32_t priority;
 	bool rerun;       /* on_restart */
@@ -61,6 +67,7 @@ struct Agent {
 	/* How far it is. */
 	AgentState state;
 	bool spawning;       /* its AgentSpawned is on its way to the log */
+	bool traced;         /* its events are: by the configuration */
 	bool waits;          /* meanwhile: it will have to wait for its turn */
 	bool starting;       /* out of the queue, its AgentStarted not committed yet */
 	AgentErrorCode stop; /* it is to end for this reason; NONE */
@@ -80,6 +87,7 @@ struct Agent {
 	bool input_ended;
 
 	/* Who has it on a list. */
+	Tally *tally;        /* where it is counted, once it is accepted */
 	Lane *lane;          /* NULL: neither queued nor running */
 	HeapNode queue_node; /* Lane.queue */
 	Agent *hash_next;    /* Registry */
@@ -95,11 +103,11 @@ struct Agent {
 	unsigned holds;       /* jobs that point at it: it may not be freed either */
 };
 
-/* Everything but the queue, the group and the lists. `spec` is a checked spawn (or an AgentSpawned event): its members are
- * copied. -ENOMEM; -EINVAL if it does not make sense (a damaged log). */
+/* Everything but the queue, the group and the lists. `spec` is a checked spawn (or an AgentSpawned
+ * event): its members are copied. -ENOMEM; -EINVAL if it does not make sense (a damaged log). */
 int agent_new(const Uuid *id, json_object *spec, uint32_t uid, Agent **ret) _must_check_;
-/* For one that makes no sense to this version, out of what does (`spec` may be NULL). It has its place among the others until it
- * is ended, and cannot be started. -ENOMEM. */
+/* For one that makes no sense to this version, out of what does (`spec` may be NULL). It has its
+ * place among the others until it is ended, and cannot be started. -ENOMEM. */
 int agent_new_unknown(const Uuid *id, json_object *spec, uint32_t uid, Agent **ret) _must_check_;
 /* It must be on no list. Bears NULL. */
 void agent_free(Agent *a);
@@ -109,7 +117,8 @@ int agent_set_spec(Agent *a, const char *spec, size_t len) _must_check_;
 /* Keeps its last event's object. -ENOMEM. */
 int agent_set_ending(Agent *a, const char *ending, size_t len) _must_check_;
 
-/* Moves to a state; false (and an error in the diagnostics) if the table does not know that move. */
+/* Moves to a state; false (and an error in the diagnostics) if the table does not know that move.
+ */
 bool agent_move(Agent *a, AgentState to) _must_check_;
 bool agent_is_live(const Agent *a);
 /* NULL: it has no such label. */

@@ -41,6 +41,15 @@ void limiter_configure(Limiter *l, const LimiterSettings *settings)
 	l->settings = *settings;
 }
 
+void limiter_replace(Limiter *l)
+{
+	l->held_until_us = 0;
+	l->strikes = 0;
+	l->ramp = UINT32_MAX;
+	l->unproven = 0;
+	l->since = ++l->epoch;
+}
+
 /* ---- The last minute ---- */
 
 static LimiterRequest *request(const Limiter *l, size_t i)
@@ -116,6 +125,35 @@ LimiterReason limiter_look(Limiter *l, uint64_t now_us, uint64_t *ret_until_us)
 	return LIMITER_OPEN;
 }
 
+bool limiter_is_on_trial(const Limiter *l)
+{
+	return l->ramp != UINT32_MAX;
+}
+
+static uint32_t at_most(uint32_t room, uint64_t limit, uint64_t used)
+{
+	/* More than one may start that was looked at: the trial that joins one which hangs. */
+	uint64_t left = used < limit ? limit - used : 1;
+
+	return left < room ? (uint32_t)left : room;
+}
+
+uint32_t limiter_room(const Limiter *l)
+{
+	const LimiterSettings *s = &l->settings;
+	uint32_t room = UINT32_MAX;
+
+	if (s->max_concurrent > 0)
+		room = at_most(room, s->max_concurrent, l->running);
+	if (limiter_is_on_trial(l))
+		room = at_most(room, l->ramp, l->unproven);
+	if (s->requests_per_minute > 0)
+		room = at_most(room, s->requests_per_minute, l->n);
+	if (s->tokens_per_minute > 0) /* nobody knows what the next one will cost */
+		room = 1;
+	return room;
+}
+
 int limiter_start(Limiter *l, uint64_t now_us, uint64_t tokens, LimiterCall *ret)
 {
 	*ret = (LimiterCall){ .number = UINT64_MAX, .epoch = l->epoch };
@@ -143,12 +181,17 @@ void limiter_prove(Limiter *l, const LimiterCall *call)
 	if (call->epoch != l->epoch)
 		return;
 	l->unproven--;
-	l->strikes = 0;
-	if (l->ramp == UINT32_MAX)
+	if (!limiter_is_on_trial(l))
 		return;
 	l->ramp *= 2;
 	if (l->ramp >= (l->settings.max_concurrent > 0 ? l->settings.max_concurrent : MOST_RAMP))
 		l->ramp = UINT32_MAX;
+}
+
+void limiter_serve(Limiter *l, const LimiterCall *call)
+{
+	if (call->epoch == l->epoch)
+		l->strikes = 0;
 }
 
 void limiter_end(Limiter *l, const LimiterCall *call, bool proven, uint64_t tokens)
@@ -164,6 +207,11 @@ void limiter_end(Limiter *l, const LimiterCall *call, bool proven, uint64_t toke
 	}
 }
 
+bool limiter_is_current(const Limiter *l, const LimiterCall *call)
+{
+	return call->epoch >= l->since;
+}
+
 /* Without a time that was asked for, longer each time. */
 static uint64_t own_pause_us(const Limiter *l)
 {
@@ -174,28 +222,39 @@ static uint64_t own_pause_us(const Limiter *l)
 	return pause_us < LONGEST_PAUSE_US ? pause_us : LONGEST_PAUSE_US;
 }
 
-uint64_t limiter_hold(Limiter *l, uint64_t now_us, uint64_t pause_us, uint64_t dice)
+/* The next one that is let through is a trial. */
+static void begin_trial(Limiter *l)
+{
+	l->epoch++;
+	l->unproven = 0;
+	l->ramp = 1;
+}
+
+uint64_t limiter_hold(
+	Limiter *l, const LimiterCall *call, uint64_t now_us, uint64_t pause_us, uint64_t dice)
 {
 	uint64_t spread_us;
 
-	/* Those that were under way when the first one was refused say nothing new. */
-	if (now_us >= l->held_until_us)
+	/* Those that were under way when the first one was refused say nothing new, but for a time
+	 * that was asked for. */
+	if (call->epoch == l->epoch) {
 		l->strikes++;
+		begin_trial(l);
+	} else if (pause_us == 0) {
+		return l->held_until_us;
+	} else if (now_us + pause_us > l->held_until_us && !limiter_is_on_trial(l)) {
+		begin_trial(l);
+	}
 	if (pause_us == 0) {
 		pause_us = own_pause_us(l);
 		spread_us = pause_us / 2;
 		pause_us -= spread_us;
 	} else {
 		/* Never earlier than was asked for. */
-		if (pause_us > LIMITER_LONGEST_HOLD_US)
-			pause_us = LIMITER_LONGEST_HOLD_US;
 		spread_us = pause_us / 10 < LONGEST_SPREAD_US ? pause_us / 10 : LONGEST_SPREAD_US;
 	}
 	/* Nor do dice that fall anew for each of them. */
 	if (now_us + pause_us > l->held_until_us)
 		l->held_until_us = now_us + pause_us + dice % (spread_us + 1);
-	l->epoch++;
-	l->unproven = 0;
-	l->ramp = 1;
 	return l->held_until_us;
 }

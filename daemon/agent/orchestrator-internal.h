@@ -1,5 +1,6 @@
-/* What the files of the orchestrator share: orchestrator.c (start and end, spawning, what the log says, turns), orchestrator-run.c
- * (main's events, starting and ending agents) and orchestrator-wait.c (those that wait for a provider).
+/* What the files of the orchestrator share: orchestrator.c (start and end, spawning, what the log
+ * says, turns), orchestrator-run.c (main's events, starting and ending agents) and
+ * orchestrator-wait.c (those that wait for a provider).
  *
  * Thread: main. */
 #pragma once
@@ -17,9 +18,12 @@ struct Orchestrator {
 	Projection projection;
 	Providers providers;
 	Emitter emitter;
+	uint64_t logged_params; /* those of agent.spawn that AgentSpawned has, too: a bit each */
 	Runner **runners;
 	unsigned n_runners;
-	AgentCounts counts;   /* by state, as the log says it */
+	AgentCounts counts; /* by state, as the log says it */
+	Tallies tallies;    /* the same, by group and backend */
+	OrchestratorTotals totals;
 	size_t input_bytes;   /* Agent.input of all */
 	ListNode ended;       /* agents that wait for being forgotten, by their last event */
 	ListNode unsaid;      /* agents whose last event found no memory; by Agent.ended too */

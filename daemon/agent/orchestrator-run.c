@@ -16,7 +16,7 @@ JsonWriter *orchestrator_begin(Orchestrator *o, EventType type, const Agent *a)
 	JsonWriter *w = emitter_begin(&o->emitter);
 	char id[UUID_TEXT_LEN + 1];
 
-	jw_key_cstring(w, "type", protocol_event_name(type));
+	jw_key_name(w, "type", protocol_event_name(type));
 	if (a) {
 		uuid_format(&a->id, id);
 		jw_key_string(w, "agent_id", id, UUID_TEXT_LEN);
@@ -30,6 +30,8 @@ int orchestrator_end(Orchestrator *o, Agent *a, EventMeta meta)
 {
 	meta.owner = a;
 	meta.agent = a ? a->seq : 0;
+	if (a && a->traced)
+		emitter_trace(&o->emitter);
 	return emitter_end(&o->emitter, &meta);
 }
 
@@ -40,8 +42,10 @@ int orchestrator_say_error(Orchestrator *o, Agent *a, AgentErrorCode code, const
 
 	if (a->started_us > 0 && now_us > a->started_us)
 		took_us = now_us - a->started_us;
-	jw_key_cstring(w, "code", agent_error_to_string(code));
+	jw_key_name(w, "code", agent_error_to_string(code));
 	jw_key_cstring(w, "message", message);
+	if (code == AGENT_ERROR_TIMEOUT) /* the one that runs on while it waits */
+		jw_key_name(w, "which", "total");
 	jw_key_uint(w, "chunks", a->chunks);
 	jw_key_uint(w, "bytes", a->bytes);
 	jw_key_uint(w, "duration_ms", took_us / USEC_PER_MSEC);
@@ -103,22 +107,75 @@ static Runner *least_loaded(const Orchestrator *o)
 	return best;
 }
 
-/* Puts what its provider has to say into the specs. -ENOMEM. */
-static int add_provider(const Agent *a, const char *spec, size_t len, BackendSpec *backend_spec,
-	json_object **ret_timeouts)
-{
-	int r = jsonx_find_value(spec, len, "timeouts", ret_timeouts);
+/* The members of an AgentSpawned that a run needs; the last only where it calls a provider. */
+typedef enum SpecMember { SPEC_PROMPT, SPEC_OPTIONS, SPEC_TIMEOUTS, _SPEC_MEMBER_MAX } SpecMember;
 
-	backend_spec->provider = a->ticket->provider->settings;
-	backend_spec->retries = a->ticket->retries;
-	backend_spec->timeouts = *ret_timeouts;
-	return r == -ENOENT ? 0 : r;
+/* Their texts, lent; that of one which is not there is NULL. They stand near the beginning.
+ * -EBADMSG. */
+static int find_members(const char *spec, size_t len, bool calls_provider, JsonxText *ret)
+{
+	static const char *const names[_SPEC_MEMBER_MAX] = {
+		[SPEC_PROMPT] = "\"prompt\"",
+		[SPEC_OPTIONS] = "\"options\"",
+		[SPEC_TIMEOUTS] = "\"timeouts\"",
+	};
+	const size_t n = calls_provider ? _SPEC_MEMBER_MAX : SPEC_TIMEOUTS;
+	JsonxWalk w;
+	size_t found = 0;
+	int r = jsonx_walk(&w, spec, len);
+
+	while (r >= 0 && found < n && (r = jsonx_walk_next(&w)) > 0) {
+		for (size_t i = 0; i < n; i++) {
+			if (ret[i].text || !jsonx_text_is(w.name, names[i]))
+				continue;
+			ret[i] = w.value;
+			found++;
+			break;
+		}
+	}
+	return r < 0 ? r : 0;
 }
 
-/* `spec` is its AgentSpawned object, of which a run needs few members. */
+/* *ret is the caller's to put; NULL: there is none. -EBADMSG, -ENOMEM. */
+static int parse_member(JsonxText member, json_object **ret)
+{
+	JsonxError why;
+
+	*ret = NULL;
+	return member.text ? jsonx_parse(member.text, member.len, ret, &why) : 0;
+}
+
+/* The run of its backend: fills in what the spec says. What it lends of that, run_new() copies.
+ * -EBADMSG, and what run_new() says. */
+static int make_backend_run(
+	const Agent *a, const char *spec, size_t len, BackendSpec *backend_spec, BackendRun **ret)
+{
+	_cleanup_json_ json_object *options = NULL, *timeouts = NULL;
+	_cleanup_buf_ Buf scratch = { 0 };
+	JsonxText members[_SPEC_MEMBER_MAX] = { 0 };
+	int r = find_members(spec, len, a->ticket != NULL, members);
+
+	if (r == 0)
+		r = jsonx_text_string(members[SPEC_PROMPT], &scratch, &backend_spec->prompt,
+			&backend_spec->prompt_len);
+	if (r == -EINVAL)
+		r = -EBADMSG;
+	if (r == 0)
+		r = parse_member(members[SPEC_OPTIONS], &options);
+	if (r == 0)
+		r = parse_member(members[SPEC_TIMEOUTS], &timeouts);
+	if (r == 0 && !json_object_is_type(options, json_type_object))
+		r = -EBADMSG;
+	if (r < 0)
+		return r;
+	backend_spec->options = options;
+	backend_spec->timeouts = timeouts;
+	return a->backend->run_new(backend_spec, ret);
+}
+
+/* `spec` is its AgentSpawned object. */
 static int make_run(Orchestrator *o, Agent *a, const char *spec, size_t len)
 {
-	_cleanup_json_ json_object *prompt = NULL, *options = NULL, *timeouts = NULL;
 	BackendSpec backend_spec = {
 		.agent_id = a->id,
 		.attempt = a->attempt + 1,
@@ -139,22 +196,16 @@ static int make_run(Orchestrator *o, Agent *a, const char *spec, size_t len)
 		.total_ms = orchestrator_total_ms(a),
 		.idle_ms = a->ticket ? 0 : a->idle_ms, /* its backend sees to that */
 		.kill_grace_ms = o->config->kill_grace_ms,
+		.traced = a->traced,
+		.on_trial = a->ticket && limiter_is_on_trial(&a->ticket->provider->limiter),
 	};
-	int r = jsonx_find_value(spec, len, "prompt", &prompt);
+	int r;
 
-	if (r == 0)
-		r = jsonx_find_value(spec, len, "options", &options);
-	if (r == 0 && a->ticket)
-		r = add_provider(a, spec, len, &backend_spec, &timeouts);
-	if (r < 0)
-		return r == -ENOENT ? -EBADMSG : r;
-	if (!json_object_is_type(prompt, json_type_string) ||
-		!json_object_is_type(options, json_type_object))
-		return -EBADMSG;
-	backend_spec.prompt = json_object_get_string(prompt);
-	backend_spec.prompt_len = (size_t)json_object_get_string_len(prompt);
-	backend_spec.options = options;
-	r = a->backend->run_new(&backend_spec, &run_spec.backend_run);
+	if (a->ticket) {
+		backend_spec.provider = a->ticket->provider->settings;
+		backend_spec.retries = a->ticket->retries;
+	}
+	r = make_backend_run(a, spec, len, &backend_spec, &run_spec.backend_run);
 	return r < 0 ? r : agent_run_new(&run_spec, &a->run);
 }
 
@@ -186,7 +237,7 @@ static bool begin_call(Orchestrator *o, Agent *a)
 	if (!has_provider(o, a))
 		return false;
 	/* Four bytes are about one token. */
-	if (ticket_started(a->ticket, a->prompt_bytes / 4 + 1) == 0)
+	if (ticket_started(a->ticket, a->text_bytes / 4 + 1) == 0)
 		return true;
 	cannot_start(o, a, -ENOMEM);
 	return false;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/jsonx-find.h"
 #include "common/jsonx.h"
 
 static const char no_queue[] = "out of memory: it cannot be queued again";
@@ -28,7 +29,8 @@ uint64_t orchestrator_total_ms(const Agent *a)
 
 	if (!a->ticket)
 		return total_ms;
-	if (total_ms == 0)
+	/* A reload may have taken its provider away. */
+	if (total_ms == 0 && a->ticket->provider->settings)
 		total_ms = a->ticket->provider->settings->total_ms;
 	took_ms = (clock_monotonic_us() - a->ticket->total_us) / USEC_PER_MSEC;
 	if (total_ms == 0)
@@ -62,9 +64,21 @@ static void on_due(Ticket *t, void *userdata)
 		orchestrator_end_here(o, t->agent, AGENT_ERROR_RESOURCE_LIMIT, no_queue);
 }
 
+static void on_deadline(Ticket *t, void *userdata)
+{
+	Orchestrator *o = userdata;
+
+	if (o->stopping || t->agent->stop != AGENT_ERROR_NONE)
+		return;
+	/* Out of the queue first: without memory for its end it must not be started meanwhile. */
+	scheduler_leave(&o->scheduler, t->agent);
+	orchestrator_end_here(o, t->agent, AGENT_ERROR_TIMEOUT, "it took longer than its total_ms");
+}
+
 const ProvidersHooks orchestrator_providers_hooks = {
 	.on_waiting = on_waiting,
 	.on_due = on_due,
+	.on_deadline = on_deadline,
 };
 
 /* ---- What the log says ---- */
@@ -101,6 +115,7 @@ static void keep_fault(Provider *p, const Batch *b, const BatchEntry *e)
 	const char *text = line_event(b->data + e->offset, e->len, &len);
 	char *copy = malloc(len);
 
+	p->totals.faults[e->meta.code]++;
 	p->fault.time_us = b->time_us;
 	p->fault.code = e->meta.code;
 	free(p->fault.event);
@@ -110,50 +125,38 @@ static void keep_fault(Provider *p, const Batch *b, const BatchEntry *e)
 		memcpy(copy, text, len);
 }
 
-static bool is_provider_fault(AgentErrorCode code)
-{
-	switch (code) {
-	case AGENT_ERROR_PROVIDER:
-	case AGENT_ERROR_RATE_LIMITED:
-	case AGENT_ERROR_UNAUTHORIZED:
-	case AGENT_ERROR_CONNECTION:
-	case AGENT_ERROR_PROTOCOL:
-	case AGENT_ERROR_TIMEOUT:
-		return true;
-	default:
-		return false;
-	}
-}
-
 /* As far as AgentCompleted says it; UINT64_MAX: it does not. */
-static uint64_t tokens_of(const Batch *b, const BatchEntry *e)
+static uint64_t count_tokens(Provider *p, const Batch *b, const BatchEntry *e)
 {
-	_cleanup_json_ json_object *event = event_of(b, e);
-	json_object *usage = jsonx_get(event, "usage", json_type_object);
+	_cleanup_json_ json_object *usage = NULL;
+	size_t len;
+	const char *text = line_event(b->data + e->offset, e->len, &len);
 	uint64_t in, out;
 
-	if (!usage)
+	if (jsonx_find_value(text, len, "usage", &usage) < 0 || !usage)
 		return UINT64_MAX;
 	in = jsonx_get_uint(usage, "input_tokens", 0);
 	out = jsonx_get_uint(usage, "output_tokens", 0);
-	return in < UINT32_MAX && out < UINT32_MAX ? in + out : UINT64_MAX;
+	if (in >= UINT32_MAX || out >= UINT32_MAX)
+		return UINT64_MAX;
+	p->totals.input_tokens += in;
+	p->totals.output_tokens += out;
+	return in + out;
 }
 
 static void call_over(Agent *a, const Batch *b, const BatchEntry *e)
 {
 	Ticket *t = a->ticket;
-	const ProviderSettings *settings = t->provider->settings;
 	uint64_t tokens = UINT64_MAX;
 
-	if (is_provider_fault(e->meta.code))
+	if (t->calling && provider_is_fault(e->meta.code))
 		keep_fault(t->provider, b, e);
-	if (e->meta.code == AGENT_ERROR_RATE_LIMITED)
+	if (e->meta.holds)
 		ticket_refused(t, e->meta.delay_ms * USEC_PER_MSEC);
 	else if (e->meta.type == EVENT_TYPE_AGENT_COMPLETED)
-		ticket_proven(t);
-	if (settings && settings->tokens_per_minute > 0 &&
-		e->meta.type == EVENT_TYPE_AGENT_COMPLETED)
-		tokens = tokens_of(b, e);
+		ticket_served(t);
+	if (e->meta.type == EVENT_TYPE_AGENT_COMPLETED)
+		tokens = count_tokens(t->provider, b, e);
 	ticket_ended(t, tokens);
 }
 
@@ -166,11 +169,14 @@ void orchestrator_call_over(Agent *a, const Batch *b, const BatchEntry *e)
 void orchestrator_apply_retrying(Orchestrator *o, Agent *a, const Batch *b, const BatchEntry *e)
 {
 	Ticket *t = a->ticket;
+	uint64_t left_ms;
 
 	if (!agent_move(a, AGENT_STATE_QUEUED))
 		return;
 	o->counts.running--;
 	o->counts.queued++;
+	tally_move(a->tally, AGENT_STATE_RUNNING, AGENT_STATE_QUEUED);
+	o->totals.retries[e->meta.code]++;
 	if (a->run)
 		runner_free_run(a->runner, TAKE_PTR(a->run));
 	scheduler_leave(&o->scheduler, a);
@@ -179,18 +185,21 @@ void orchestrator_apply_retrying(Orchestrator *o, Agent *a, const Batch *b, cons
 	if (t && t->calling) {
 		call_over(a, b, e);
 		t->retries++;
-		/* Who was refused goes behind those that wait: else the oldest would use up all its attempts alone. */
+		/* Who was refused goes behind those that wait: else the oldest would use up all its
+		 * attempts alone. */
 		t->turn = a->last_seq;
-		t->waiting =
-			e->meta.code == AGENT_ERROR_RATE_LIMITED ? LIMITER_HELD : LIMITER_RETRY;
+		t->waiting = e->meta.holds ? LIMITER_HELD : LIMITER_RETRY;
 		t->waiting_until_us =
 			e->meta.delay_ms > 0 ? b->time_us + e->meta.delay_ms * USEC_PER_MSEC : 0;
+		left_ms = orchestrator_total_ms(a);
+		if (left_ms > 0)
+			ticket_expires(t, left_ms);
 	}
 	if (a->stop != AGENT_ERROR_NONE) /* its end is on its way */
 		return;
 	if (t && t->cancelled)
 		orchestrator_end_here(o, a, AGENT_ERROR_CANCELLED, "it was cancelled");
-	else if (t && e->meta.delay_ms > 0 && e->meta.code != AGENT_ERROR_RATE_LIMITED)
+	else if (t && e->meta.delay_ms > 0 && !e->meta.holds)
 		ticket_delay(t, e->meta.delay_ms);
 	else if (!o->stopping && orchestrator_enqueue(o, a) < 0)
 		orchestrator_end_here(o, a, AGENT_ERROR_RESOURCE_LIMIT, no_queue);

@@ -4,6 +4,7 @@
 
 #include "common/jsonx.h"
 #include "common/log.h"
+#include "daemon/config-agents.h"
 
 /* ---- Start and end ---- */
 
@@ -12,6 +13,15 @@ static void on_broken(void *userdata)
 	Orchestrator *o = userdata;
 
 	o->hooks.on_broken(o->hooks.userdata);
+}
+
+static void on_answered(void *owner, void *userdata)
+{
+	const Agent *a = owner;
+
+	(void)userdata;
+	if (a->ticket)
+		ticket_answered(a->ticket);
 }
 
 static int start_runners(Orchestrator *o, const OrchestratorStart *start)
@@ -25,7 +35,9 @@ static int start_runners(Orchestrator *o, const OrchestratorStart *start)
 			.committer = eventlog_committer(o->log),
 			.main = start->main,
 			.reaper_fd = TAKE_FD(start->reaper_fds[o->n_runners]),
-			.hooks = { .on_broken = on_broken, .userdata = o },
+			.hooks = { .on_broken = on_broken,
+				.on_answered = on_answered,
+				.userdata = o },
 		};
 		int r = runner_new(&runner, &o->runners[o->n_runners]);
 
@@ -33,6 +45,34 @@ static int start_runners(Orchestrator *o, const OrchestratorStart *start)
 			return r;
 	}
 	return 0;
+}
+
+/* All but those that are said of every agent's event, or not for the log. */
+static uint64_t find_logged_params(void)
+{
+	static const char *const others[] = { "agent_id", "correlation_id", "follow" };
+	const SchemaField *params = protocol_method(METHOD_AGENT_SPAWN)->params;
+	uint64_t logged = 0;
+
+	for (size_t i = 0; params[i].name; i++) {
+		bool is_other = false;
+
+		for (size_t k = 0; k < ARRAY_SIZE(others); k++)
+			is_other |= strcmp(params[i].name, others[k]) == 0;
+		if (!is_other)
+			logged |= 1ULL << i;
+	}
+	return logged;
+}
+
+/* As the configuration has it now. */
+static void note_trace(Agent *a, void *userdata)
+{
+	const Orchestrator *o = userdata;
+
+	a->traced = config_agents_include(o->config->trace_agent, &a->id);
+	if (a->run)
+		agent_run_trace(a->run, a->traced);
 }
 
 int orchestrator_new(const OrchestratorStart *start, Orchestrator **ret)
@@ -52,9 +92,15 @@ int orchestrator_new(const OrchestratorStart *start, Orchestrator **ret)
 	o->counts.failed = start->totals.failed;
 	o->counts.cancelled = start->totals.cancelled;
 	registry_move(start->registry, &o->registry);
+	registry_foreach(&o->registry, note_trace, o);
 	projection_init(&o->projection, start->log, start->reader, start->applied);
 	emitter_init(&o->emitter, eventlog_committer(start->log));
-	r = scheduler_init(&o->scheduler, start->config);
+	o->logged_params = find_logged_params();
+	r = tallies_init(&o->tallies);
+	if (r == 0) {
+		tallies_configure(&o->tallies, start->config);
+		r = scheduler_init(&o->scheduler, start->config);
+	}
 	if (r == 0) {
 		ProvidersHooks hooks = orchestrator_providers_hooks;
 
@@ -100,12 +146,15 @@ void orchestrator_free(Orchestrator *o)
 	registry_done(&o->registry);
 	providers_done(&o->providers);
 	scheduler_done(&o->scheduler);
+	tallies_done(&o->tallies);
 	free(o);
 }
 
 int orchestrator_configure(Orchestrator *o, const Config *config)
 {
 	o->config = config;
+	tallies_configure(&o->tallies, config);
+	registry_foreach(&o->registry, note_trace, o);
 	return scheduler_configure(&o->scheduler, config);
 }
 
@@ -136,9 +185,10 @@ static int say_rerun(Orchestrator *o, Agent *a)
 	JsonWriter *w = orchestrator_begin(o, EVENT_TYPE_AGENT_RETRYING, a);
 
 	jw_key_uint(w, "attempt", a->attempt + 1);
-	jw_key_cstring(w, "code", agent_error_to_string(AGENT_ERROR_INTERRUPTED));
+	jw_key_name(w, "code", agent_error_to_string(AGENT_ERROR_INTERRUPTED));
 	jw_key_uint(w, "delay_ms", 0);
-	return orchestrator_end(o, a, (EventMeta){ .type = EVENT_TYPE_AGENT_RETRYING });
+	return orchestrator_end(o, a,
+		(EventMeta){ .type = EVENT_TYPE_AGENT_RETRYING, .code = AGENT_ERROR_INTERRUPTED });
 }
 
 static int recover_agent(Orchestrator *o, Agent *a)
@@ -147,6 +197,8 @@ static int recover_agent(Orchestrator *o, Agent *a)
 
 	if (r < 0)
 		return r;
+	a->tally = tallies_find(&o->tallies, a->group_name, a->backend);
+	tally_enter(a->tally, a->state);
 	if (a->state == AGENT_STATE_QUEUED) {
 		o->counts.queued++;
 		return orchestrator_enqueue(o, a);
@@ -208,36 +260,28 @@ int orchestrator_reserve(
 		agent_free(a);
 		return r;
 	}
+	note_trace(a, o);
 	registry_add(&o->registry, a);
 	*ret = a;
 	return 0;
 }
 
-/* Said of every agent's event, or not for the log. */
-static bool is_logged(const SchemaField *f)
-{
-	static const char *const others[] = { "agent_id", "correlation_id", "follow" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
-		if (strcmp(f->name, others[i]) == 0)
-			return false;
-	return true;
-}
-
 int orchestrator_submit(Orchestrator *o, Agent *a, json_object *spawn)
 {
+	const SchemaField *params = protocol_method(METHOD_AGENT_SPAWN)->params;
 	const SchemaField *options = protocol_backend_find(a->backend->name)->options;
 	JsonWriter *w = orchestrator_begin(o, EVENT_TYPE_AGENT_SPAWNED, a);
 
-	for (const SchemaField *f = protocol_method(METHOD_AGENT_SPAWN)->params; f->name; f++) {
+	for (size_t i = 0; params[i].name; i++) {
+		const SchemaField *f = &params[i];
 		json_object *value = NULL;
 
-		if (!is_logged(f))
+		if (!(o->logged_params >> i & 1))
 			continue;
 		if (strcmp(f->name, "options") == 0) {
 			jw_key(w, f->name);
 			schema_write(options, jsonx_get(spawn, f->name, json_type_object), w);
-		} else if (json_object_object_get_ex(spawn, f->name, &value)) {
+		} else if (jsonx_member(spawn, f->name, &value)) {
 			jw_key(w, f->name);
 			schema_write_value(f, value, w);
 		} else if (f->default_json) {
@@ -269,6 +313,9 @@ static void apply_spawned(Orchestrator *o, Agent *a, const Batch *b, const Batch
 	const char *object = line_event(b->data + e->offset, e->len, &len);
 
 	o->counts.queued++;
+	a->tally = tallies_find(&o->tallies, a->group_name, a->backend);
+	a->tally->spawned++;
+	tally_enter(a->tally, AGENT_STATE_QUEUED);
 	a->seq = e->meta.agent;
 	a->spawned_us = b->time_us;
 	if (agent_set_spec(a, object, len) < 0)
@@ -293,6 +340,7 @@ static void apply_started(Orchestrator *o, Agent *a, const Batch *b, const Batch
 		a->ticket->waiting = LIMITER_OPEN;
 	o->counts.queued--;
 	o->counts.running++;
+	tally_move(a->tally, AGENT_STATE_QUEUED, AGENT_STATE_RUNNING);
 }
 
 static AgentState final_state(const BatchEntry *e)
@@ -320,6 +368,9 @@ static void apply_ended(Orchestrator *o, Agent *a, const Batch *b, const BatchEn
 		o->counts.cancelled++;
 	else
 		o->counts.failed++;
+	tally_move(a->tally, before, a->state);
+	if (e->meta.type == EVENT_TYPE_AGENT_ERROR)
+		o->totals.errors[e->meta.code]++;
 	a->ended_us = b->time_us;
 	a->pid = 0;
 	if (agent_set_ending(a, object, len) < 0)
@@ -337,6 +388,8 @@ static void apply_entry(Orchestrator *o, const Batch *b, const BatchEntry *e, ui
 {
 	Agent *a = e->meta.owner;
 
+	if (e->meta.type != EVENT_TYPE_AGENT_PARTIAL_OUTPUT)
+		o->totals.events[e->meta.type]++;
 	if (!a)
 		return;
 	a->last_seq = seq;
@@ -371,8 +424,8 @@ static void apply_output(Orchestrator *o, const BatchEntry *e, uint64_t seq)
 	a->last_seq = seq;
 	a->chunks++;
 	a->bytes += e->meta.raw_bytes;
-	if (a->ticket && !a->ticket->proven)
-		ticket_proven(a->ticket);
+	if (a->ticket && !a->ticket->served)
+		ticket_served(a->ticket);
 	if (a->dirty_since == 0)
 		projection_note(&o->projection, a, seq, false);
 }
@@ -428,8 +481,8 @@ static void forget_ended(Orchestrator *o)
 	}
 }
 
-/* What starts must be able to say so. And what is to run anew is queued only once its AgentRetrying is in the log: until
- * then others of less priority would be started before it. */
+/* What starts must be able to say so. And what is to run anew is queued only once its AgentRetrying
+ * is in the log: until then others of less priority would be started before it. */
 static bool may_start(const Orchestrator *o)
 {
 	return !o->stopping && eventlog_error(o->log) == 0 &&
@@ -512,6 +565,30 @@ AgentCounts orchestrator_counts(const Orchestrator *o)
 	counts.failed -= pruned->failed;
 	counts.cancelled -= pruned->cancelled;
 	return counts;
+}
+
+const OrchestratorTotals *orchestrator_totals(const Orchestrator *o)
+{
+	return &o->totals;
+}
+
+const Tallies *orchestrator_tallies(const Orchestrator *o)
+{
+	return &o->tallies;
+}
+
+uint32_t orchestrator_queue_depth(const Orchestrator *o)
+{
+	return o->scheduler.queued;
+}
+
+uint64_t orchestrator_lost_events(const Orchestrator *o)
+{
+	uint64_t lost = 0;
+
+	for (unsigned i = 0; i < o->n_runners; i++)
+		lost += runner_lost_events(o->runners[i]);
+	return lost;
 }
 
 unsigned orchestrator_workers(const Orchestrator *o)

@@ -5,5 +5,6 @@
 
 #include "daemon/agent/registry.h"
 
-/* Ends what runs for any agent of the registry. Waits for it, some milliseconds where there is nothing to end. */
+/* Ends what runs for any agent of the registry. Waits for it, some milliseconds where there is
+ * nothing to end. */
 void orphans_end(const Registry *registry);

@@ -199,7 +199,8 @@ static int write_rows(RowsJob *j, Reader *reader)
 
 		if (!row.spec && !j->agents[i]->in_catalog &&
 			read_spec(j, reader, &row, &line) < 0) {
-			/* Lost to the disk: what is left of it is better than no row, and than no row of all the others. */
+			/* Lost to the disk: what is left of it is better than no row, and than no
+			 * row of all the others. */
 			row.spec = j->agents[i]->list_spec;
 			row.spec_len = j->agents[i]->list_spec_len;
 		}
@@ -317,7 +318,8 @@ static uint64_t applied_now(const Projection *p)
 	return applied > p->applied ? applied : p->applied;
 }
 
-/* Of who has begun, those that have not ended since: most agents have one row written, not three. */
+/* Of who has begun, those that have not ended since: most agents have one row written, not three.
+ */
 static void gather_begun(Projection *p, RowsJob *j, size_t room, bool all)
 {
 	list_foreach_safe (node, &p->begun) {
@@ -369,8 +371,9 @@ static void note_synced(Projection *p)
 
 /* ---- Retention ---- */
 
-/* The catalog is synced, and only then is the log asked what may go: else rows would be lost in a power cut of which the log
- * had the only other copy. A sync that fails leaves the segments where they are. */
+/* The catalog is synced, and only then is the log asked what may go: else rows would be lost in a
+ * power cut of which the log had the only other copy. A sync that fails leaves the segments where
+ * they are. */
 typedef struct SyncJob {
 	ReaderJob job;
 	Projection *projection;
@@ -463,7 +466,9 @@ static int remove_segments(PruneJob *j, int log_dirfd)
 	int r = 0;
 
 	while (r == 0 && j->n_removed < j->n) {
-		r = remove_file(log_dirfd, j->bases[j->n_removed], ".ndjson");
+		r = remove_file(log_dirfd, j->bases[j->n_removed], ".post");
+		if (r == 0)
+			r = remove_file(log_dirfd, j->bases[j->n_removed], ".ndjson");
 		if (r == 0)
 			r = remove_file(log_dirfd, j->bases[j->n_removed], ".idx");
 		if (r == 0)

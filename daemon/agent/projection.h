@@ -1,10 +1,10 @@
-/* Keeps the catalog behind the log: gathers which agents have changed, and has the reader write their rows in batches,
- * once the log is synced that far.
+/* Keeps the catalog behind the log: gathers which agents have changed, and has the reader write
+ * their rows in batches, once the log is synced that far.
  *
- * What has ended is written as soon as it is synced; what has begun one sync later, if it has not ended by then, or when
- * there is nothing more to sync; a running agent's counters only when the catalog would otherwise fall so far behind that
- * a start would have to read too much.
- * "Applied" is the event before the oldest one that some row does not know.
+ * What has ended is written as soon as it is synced; what has begun one sync later, if it has not
+ * ended by then, or when there is nothing more to sync; a running agent's counters only when the
+ * catalog would otherwise fall so far behind that a start would have to read too much. "Applied" is
+ * the event before the oldest one that some row does not know.
  *
  * Thread: main. */
 #pragma once
@@ -43,8 +43,8 @@ void projection_init(Projection *p, EventLog *log, Reader *reader, uint64_t appl
 void projection_done(Projection *p);
 /* An event of the agent, `seq`, is committed and applied. */
 void projection_note(Projection *p, Agent *a, uint64_t seq, bool urgent);
-/* The log is synced further, a segment was begun, or it is time to try again: writes what is due, and lets retention take what
- * it may. */
+/* The log is synced further, a segment was begun, or it is time to try again: writes what is due,
+ * and lets retention take what it may. */
 void projection_run(Projection *p);
 /* Everything, also what is not urgent: on the way out. */
 void projection_flush(Projection *p);
@@ -52,7 +52,8 @@ void projection_flush(Projection *p);
 bool projection_idle(const Projection *p);
 /* 0, or why the last write failed. */
 int projection_error(const Projection *p);
-/* In how many microseconds projection_run() is to be called, whether or not there is an event; -1: only then. */
+/* In how many microseconds projection_run() is to be called, whether or not there is an event; -1:
+ * only then. */
 int64_t projection_retry_us(const Projection *p);
 /* What has failed may be tried again at once: on the way out. */
 void projection_forgive(Projection *p);

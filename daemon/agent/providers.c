@@ -2,25 +2,24 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "common/clock.h"
+#include "common/dice.h"
 
-static uint64_t dice(void)
-{
-	uint64_t number;
-
-	return getrandom(&number, sizeof(number), GRND_NONBLOCK) == sizeof(number)
-		       ? number
-		       : clock_monotonic_us();
-}
+/* Of each provider, in one turn: thousands may wait, and others have something to do as well. */
+#define TOLD_AT_ONCE 256U
 
 /* ---- The gate ---- */
 
-/* All that wait are told anew. */
-static void untell(Provider *p)
+/* A pause is worth to be told to those that were told of something else, or of a much shorter one.
+ */
+static void untell(Provider *p, uint64_t until_us)
 {
 	list_foreach_safe (node, &p->told) {
+		const Ticket *t = container_of(node, Ticket, node);
+
+		if (until_us <= t->told_until_us + USEC_PER_SEC)
+			continue;
 		list_remove(node);
 		list_append(&p->untold, node);
 	}
@@ -31,19 +30,22 @@ static void look(Provider *p)
 {
 	Timers *timers = p->providers->timers;
 	LimiterReason reason = LIMITER_OPEN;
+	uint32_t room = UINT32_MAX;
 	uint64_t until_us = 0;
 
-	if (p->settings)
+	if (p->settings) {
 		reason = limiter_look(&p->limiter, clock_monotonic_us(), &until_us);
-	/* A pause is worth to be told to those that have waited for something else, or for a much shorter one. */
-	if (reason == LIMITER_HELD &&
-		(p->reason != LIMITER_HELD || until_us > p->told_until_us + USEC_PER_SEC)) {
-		p->told_until_us = until_us;
-		untell(p);
+		room = reason == LIMITER_OPEN ? limiter_room(&p->limiter) : 0;
 	}
+	if (reason == LIMITER_HELD && (p->reason != LIMITER_HELD || until_us > p->until_us))
+		untell(p, until_us);
 	p->reason = reason;
 	p->until_us = until_us;
-	scheduler_set_gate(p->providers->scheduler, &p->gate, reason == LIMITER_OPEN);
+	scheduler_set_gate(p->providers->scheduler, &p->gate, room);
+	/* What is tried is refused more often than not: by priority one agent would use up its
+	 * attempts for all. */
+	scheduler_order_gate(
+		p->providers->scheduler, &p->gate, p->settings && limiter_is_on_trial(&p->limiter));
 	timer_unset(timers, &p->timer);
 	/* Without memory for it, it is looked at again in the next turn. */
 	p->unwatched = until_us > 0 && timer_set(timers, &p->timer, until_us, 0) < 0;
@@ -123,10 +125,49 @@ void providers_done(Providers *p)
 		drop(container_of(node, Provider, node));
 }
 
+/* What is left of its pause. */
+static uint64_t pause_left_us(const Provider *p)
+{
+	uint64_t now_us = clock_monotonic_us();
+
+	return p->limiter.held_until_us > now_us ? p->limiter.held_until_us - now_us : 0;
+}
+
+uint64_t provider_waiting(const Provider *p)
+{
+	return (uint64_t)p->gate.queued + p->n_delayed;
+}
+
+uint64_t provider_held_us(const Provider *p)
+{
+	return p->totals.held_us - pause_left_us(p);
+}
+
+bool provider_is_fault(AgentErrorCode code)
+{
+	switch (code) {
+	case AGENT_ERROR_PROVIDER:
+	case AGENT_ERROR_RATE_LIMITED:
+	case AGENT_ERROR_UNAUTHORIZED:
+	case AGENT_ERROR_CONNECTION:
+	case AGENT_ERROR_PROTOCOL:
+	case AGENT_ERROR_TIMEOUT:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void configure(Provider *one, ProviderSettings *settings)
 {
 	LimiterSettings limits = { 0 };
 
+	/* What the one server has asked for does not concern the other. */
+	if (one->settings &&
+		(!settings || !provider_settings_is_same_caller(one->settings, settings))) {
+		one->totals.held_us = provider_held_us(one);
+		limiter_replace(&one->limiter);
+	}
 	provider_settings_unref(one->settings);
 	one->settings = settings;
 	if (settings)
@@ -147,7 +188,6 @@ int providers_configure(Providers *p, ProviderSettings *const *settings, size_t 
 	list_foreach_safe (node, &p->all) {
 		list_remove(node);
 		list_append(&old, node);
-		configure(container_of(node, Provider, node), NULL);
 	}
 	for (size_t i = 0; i < n; i++) {
 		Provider *one = NULL;
@@ -168,6 +208,7 @@ int providers_configure(Providers *p, ProviderSettings *const *settings, size_t 
 			r = -ENOMEM;
 	}
 	list_foreach_safe (node, &old) {
+		configure(container_of(node, Provider, node), NULL);
 		list_remove(node);
 		list_append(&p->all, node);
 	}
@@ -200,13 +241,47 @@ Provider *providers_first(const Providers *p, const char *kind)
 
 /* ---- Tickets ---- */
 
-static void on_due(Timer *timer)
+static bool is_over(uint64_t at_us, uint64_t now_us)
+{
+	return at_us > 0 && at_us <= now_us;
+}
+
+static void end_delay(Ticket *t)
+{
+	const ProvidersHooks *hooks = &t->provider->providers->hooks;
+
+	t->due_us = 0;
+	t->provider->n_delayed--;
+	list_remove(&t->node);
+	hooks->on_due(t, hooks->userdata);
+}
+
+/* Without memory for it a delay is over at once, and the total time runs out when it has started.
+ */
+static void watch_time(Ticket *t)
+{
+	Timers *timers = t->provider->providers->timers;
+	uint64_t at_us = t->deadline_us;
+
+	if (t->due_us > 0 && (at_us == 0 || t->due_us < at_us))
+		at_us = t->due_us;
+	timer_unset(timers, &t->timer);
+	if (at_us > 0 && timer_set(timers, &t->timer, at_us, 0) < 0 && t->due_us > 0)
+		end_delay(t);
+}
+
+static void on_time(Timer *timer)
 {
 	Ticket *t = container_of(timer, Ticket, timer);
 	const ProvidersHooks *hooks = &t->provider->providers->hooks;
+	uint64_t now_us = clock_monotonic_us();
 
-	ticket_left(t);
-	hooks->on_due(t, hooks->userdata);
+	if (is_over(t->deadline_us, now_us)) {
+		ticket_left(t);
+		hooks->on_deadline(t, hooks->userdata);
+	} else if (is_over(t->due_us, now_us)) {
+		end_delay(t);
+	}
 }
 
 int ticket_new(Providers *p, Agent *a, const char *name)
@@ -221,7 +296,7 @@ int ticket_new(Providers *p, Agent *a, const char *name)
 		return -ENOMEM;
 	}
 	list_init(&t->node);
-	timer_init(&t->timer, on_due);
+	timer_init(&t->timer, on_time);
 	t->agent = a;
 	t->provider = one;
 	one->tickets++;
@@ -244,12 +319,18 @@ void ticket_free(Ticket *t)
 void ticket_queued(Ticket *t)
 {
 	list_append(&t->provider->untold, &t->node);
+	watch_time(t);
+}
+
+void ticket_expires(Ticket *t, uint64_t left_ms)
+{
+	t->deadline_us = clock_monotonic_us() + left_ms * USEC_PER_MSEC;
 }
 
 void ticket_left(Ticket *t)
 {
-	t->provider->n_delayed -= t->delayed;
-	t->delayed = false;
+	t->provider->n_delayed -= t->due_us > 0;
+	t->due_us = t->deadline_us = 0;
 	timer_unset(t->provider->providers->timers, &t->timer);
 	list_remove(&t->node);
 }
@@ -265,19 +346,29 @@ int ticket_started(Ticket *t, uint64_t tokens)
 		return r;
 	if (t->total_us == 0)
 		t->total_us = now_us;
+	p->totals.calls++;
 	t->calling = true;
-	t->proven = false;
+	t->proven = t->served = false;
 	look(p);
 	return 0;
 }
 
-void ticket_proven(Ticket *t)
+void ticket_answered(Ticket *t)
 {
 	if (!t->calling || t->proven)
 		return;
 	t->proven = true;
 	limiter_prove(&t->provider->limiter, &t->call);
 	look(t->provider);
+}
+
+void ticket_served(Ticket *t)
+{
+	if (!t->calling || t->served)
+		return;
+	ticket_answered(t);
+	t->served = true;
+	limiter_serve(&t->provider->limiter, &t->call);
 }
 
 void ticket_ended(Ticket *t, uint64_t tokens)
@@ -289,9 +380,24 @@ void ticket_ended(Ticket *t, uint64_t tokens)
 	look(t->provider);
 }
 
+static void hold(Ticket *t, uint64_t pause_us)
+{
+	Provider *p = t->provider;
+	uint64_t now_us = clock_monotonic_us(), before_us = p->limiter.held_until_us, until_us;
+
+	until_us = limiter_hold(&p->limiter, &t->call, now_us, pause_us, dice_throw());
+	if (before_us < now_us)
+		before_us = now_us;
+	if (until_us > before_us)
+		p->totals.held_us += until_us - before_us;
+}
+
 void ticket_refused(Ticket *t, uint64_t pause_us)
 {
-	limiter_hold(&t->provider->limiter, clock_monotonic_us(), pause_us, dice());
+	if (!t->calling)
+		return;
+	if (limiter_is_current(&t->provider->limiter, &t->call))
+		hold(t, pause_us);
 	look(t->provider);
 }
 
@@ -300,11 +406,9 @@ void ticket_delay(Ticket *t, uint64_t delay_ms)
 	Provider *p = t->provider;
 
 	list_append(&p->delayed, &t->node);
-	t->delayed = true;
+	t->due_us = clock_monotonic_us() + delay_ms * USEC_PER_MSEC;
 	p->n_delayed++;
-	if (timer_set(p->providers->timers, &t->timer,
-		    clock_monotonic_us() + delay_ms * USEC_PER_MSEC, 0) < 0)
-		on_due(&t->timer);
+	watch_time(t);
 }
 
 /* ---- Turns ---- */
@@ -323,15 +427,16 @@ static bool tell(Provider *p)
 	const ProvidersHooks *hooks = &p->providers->hooks;
 	uint64_t until_us = realtime_us(p->until_us);
 
-	while (!list_empty(&p->untold)) {
+	for (unsigned i = 0; i < TOLD_AT_ONCE && !list_empty(&p->untold); i++) {
 		Ticket *t = container_of(p->untold.next, Ticket, node);
 
 		if (hooks->on_waiting(t, p->reason, until_us, hooks->userdata) < 0)
 			return false;
+		t->told_until_us = p->reason == LIMITER_HELD ? p->until_us : 0;
 		list_remove(&t->node);
 		list_append(&p->told, &t->node);
 	}
-	return true;
+	return list_empty(&p->untold);
 }
 
 bool providers_end_turn(Providers *p)
@@ -345,7 +450,7 @@ bool providers_end_turn(Providers *p)
 			look(one);
 		told &= !one->unwatched;
 		/* Behind an open gate they wait for others than the provider. */
-		if (!one->gate.open && !list_empty(&one->untold))
+		if (one->gate.room == 0 && !list_empty(&one->untold))
 			told &= tell(one);
 	}
 	return told;

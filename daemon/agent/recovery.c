@@ -95,9 +95,9 @@ static Numbered *find_number(const Recovery *r, uint64_t seq)
 
 /* ---- Rows in doubt ---- */
 
-/* A running agent's row is written ahead of the sync, so a power cut may have taken the event that it knows as the last one.
- * Until that event is met in the log the row is put by, and the agent counted anew. What retention took of it nobody can
- * count: of that the row is believed. */
+/* A running agent's row is written ahead of the sync, so a power cut may have taken the event that
+ * it knows as the last one. Until that event is met in the log the row is put by, and the agent
+ * counted anew. What retention took of it nobody can count: of that the row is believed. */
 
 static int doubt(Recovery *r, Numbered *n)
 {
@@ -220,7 +220,8 @@ static void settle_doubt(EventLog *log, Numbered *n, uint64_t first_seq)
 
 	/* Else all of it was counted. */
 	if (a && n->seq < first_seq) {
-		/* A chunk's index is never given twice. What was lost is among these, too, if there is nothing better. */
+		/* A chunk's index is never given twice. What was lost is among these, too, if there
+		 * is nothing better. */
 		a->chunks = said->chunks;
 		if (n->chunk_seq > 0 && read_chunk_index(log, n->chunk_seq, &index) == 0)
 			a->chunks = index + 1;
@@ -230,7 +231,8 @@ static void settle_doubt(EventLog *log, Numbered *n, uint64_t first_seq)
 	doubt_no_more(n);
 }
 
-/* Some of its chunks may be lost to damage: those that are left were counted, but the next one has the index that it would have had. */
+/* Some of its chunks may be lost to damage: those that are left were counted, but the next one has
+ * the index that it would have had. */
 static void settle_chunks(EventLog *log, const Numbered *n)
 {
 	uint64_t index = 0;
@@ -607,7 +609,8 @@ int recovery_run(const char *state_dir, EventLog *log, Registry *ret_registry,
 	}
 	if (error < 0)
 		return error;
-	/* Before anybody says that they were interrupted, or starts them anew: the reaper may have been killed, too. */
+	/* Before anybody says that they were interrupted, or starts them anew: the reaper may have
+	 * been killed, too. */
 	if (r.registry.n > 0 && !r.recount)
 		orphans_end(&r.registry);
 	error = catalog_stats(r.catalog, NULL, ret_stats);

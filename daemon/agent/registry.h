@@ -1,4 +1,5 @@
-/* The agents that are in memory: those that live, and those that have just ended. Found by id; listed by age.
+/* The agents that are in memory: those that live, and those that have just ended. Found by id;
+ * listed by age.
  *
  * Owns them. Thread: main. */
 #pragma once
@@ -30,6 +31,7 @@ void registry_remove(Registry *r, Agent *a);
 void registry_foreach(Registry *r, void (*on_agent)(Agent *a, void *userdata), void *userdata);
 /* NULL: not there. */
 Agent *registry_find(const Registry *r, const Uuid *id);
-/* Calls for each whose id begins with `prefix` (as for catalog_find_prefix()), until it returns false. */
+/* Calls for each whose id begins with `prefix` (as for catalog_find_prefix()), until it returns
+ * false. */
 void registry_find_prefix(const Registry *r, const char *prefix, size_t len,
 	bool (*on_agent)(Agent *a, void *userdata), void *userdata);

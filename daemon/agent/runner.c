@@ -1,64 +1,12 @@
 #include "daemon/agent/runner.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/utf8.h"
+#include "daemon/agent/runner-internal.h"
 #include "daemon/backend/http.h"
-#include "daemon/eventlog/emitter.h"
-#include "daemon/reaper/reaper-client.h"
-
-struct Runner {
-	Worker *worker;
-	Mailbox *main;
-	int reaper_fd; /* until the worker has it */
-	ReaperClient *reaper;
-	/* Main's. */
-	size_t load;
-	MailboxList out; /* until the end of its turn */
-
-	/* The worker's. */
-	Emitter emitter;
-	ListNode runs;   /* that have not ended */
-	ListNode done;   /* that have: until main has them freed */
-	ListNode unsaid; /* that have, and there was no memory for their last event */
-	Deferred say_unsaid;
-	bool paused;
-	bool output_lost; /* some run is out_of_memory */
-
-	/* For runner_pause() and runner_resume(): the newest wish counts. */
-	atomic_bool pause_wish;
-	atomic_bool wish_posted;
-	MailboxItem wish_item;
-
-	RunnerHooks hooks;
-	MailboxItem broken_item;
-};
-
-struct AgentRun {
-	MailboxItem item; /* start, and later free */
-	ListNode node;    /* in Runner.runs, and once it has ended in Runner.done or .unsaid */
-	Runner *runner;
-	BackendRun *backend_run;
-	void *owner;
-	uint64_t agent;
-	uint64_t chunks, bytes;
-	uint64_t accepted_us, started_us;
-	uint64_t idle_since_us;
-	uint64_t total_ms, idle_ms;
-	struct event *total_timer, *idle_timer; /* NULL: none */
-	uint32_t attempt;
-	uint32_t kill_grace_ms;
-	AgentErrorCode stopped; /* why it was asked to end; NONE: it was not */
-	const char *which;      /* of the time-outs it was */
-	bool out_of_memory;     /* a chunk was lost to that: it cannot go on */
-	bool ended;
-	uint16_t members_len;
-	char members[]; /* "agent_id":"…","correlation_id":"…" */
-};
 
 /* ---- Making and freeing ---- */
 
@@ -91,6 +39,8 @@ int agent_run_new(const AgentRunSpec *spec, AgentRun **ret)
 	run->idle_ms = spec->idle_ms;
 	run->attempt = spec->attempt;
 	run->kill_grace_ms = spec->kill_grace_ms;
+	run->on_trial = spec->on_trial;
+	atomic_init(&run->traced, spec->traced);
 	run->members_len = (uint16_t)members.len; /* a correlation_id has 256 bytes at most */
 	memcpy(run->members, members.data, members.len);
 	*ret = run;
@@ -116,138 +66,20 @@ void agent_run_free(AgentRun *run)
 	free(run);
 }
 
-/* ---- Events ---- */
-
-/* The time of a turn may be a little older than one that was looked at within it. */
-static uint64_t elapsed_us(uint64_t from_us, uint64_t to_us)
+void agent_run_trace(AgentRun *run, bool traced)
 {
-	return to_us > from_us ? to_us - from_us : 0;
+	atomic_store_explicit(&run->traced, traced, memory_order_relaxed);
 }
 
-static JsonWriter *begin(AgentRun *run, EventType type)
+/* Its stream has a hole now: it ends, and says why; at the end of the turn, since the backend is in
+ * the midst of its call. */
+static void lose(AgentRun *run)
 {
-	JsonWriter *w = emitter_begin(&run->runner->emitter);
+	Runner *r = run->runner;
 
-	jw_key_cstring(w, "type", protocol_event_name(type));
-	jw_raw(w, run->members, run->members_len);
-	return w;
-}
-
-static int end(AgentRun *run, EventMeta meta)
-{
-	meta.owner = run->owner;
-	meta.agent = run->agent;
-	return emitter_end(&run->runner->emitter, &meta);
-}
-
-static void say_started(AgentRun *run, int64_t pid)
-{
-	JsonWriter *w = begin(run, EVENT_TYPE_AGENT_STARTED);
-	uint64_t queued_us = elapsed_us(run->accepted_us, run->started_us);
-
-	jw_key_uint(w, "attempt", run->attempt);
-	jw_key_uint(w, "worker", worker_index(run->runner->worker));
-	jw_key_uint(w, "queued_ms", queued_us / USEC_PER_MSEC);
-	if (pid > 0)
-		jw_key_int(w, "pid", pid);
-	if (end(run, (EventMeta){ .type = EVENT_TYPE_AGENT_STARTED, .pid = (int32_t)pid }) < 0)
-		run->out_of_memory = run->runner->output_lost = true;
-}
-
-/* Most events are chunks: what does not change in them is not put together each time. */
-static int say_chunk(AgentRun *run, const BackendEvent *e)
-{
-	static const char type[] = "\"type\":\"AgentPartialOutput\"";
-	JsonWriter *w = emitter_begin(&run->runner->emitter);
-
-	jw_raw(w, type, sizeof(type) - 1);
-	jw_raw(w, run->members, run->members_len);
-	jw_key_uint(w, "index", run->chunks);
-	jw_key(w, "chunk");
-	if (utf8_valid(e->chunk, e->chunk_len)) {
-		jw_string(w, e->chunk, e->chunk_len);
-		jw_key_cstring(w, "channel", channel_to_string(e->channel));
-	} else {
-		jw_base64(w, e->chunk, e->chunk_len);
-		jw_key_cstring(w, "channel", channel_to_string(e->channel));
-		jw_key_cstring(w, "encoding", "base64");
-	}
-	return end(run, (EventMeta){ .type = EVENT_TYPE_AGENT_PARTIAL_OUTPUT,
-				.channel = (uint8_t)e->channel,
-				.raw_bytes = (uint32_t)e->chunk_len });
-}
-
-static void write_counts(const AgentRun *run, JsonWriter *w)
-{
-	uint64_t now_us = worker_now_us(run->runner->worker);
-	uint64_t took_us = run->started_us > 0 ? elapsed_us(run->started_us, now_us) : 0;
-
-	jw_key_uint(w, "chunks", run->chunks);
-	jw_key_uint(w, "bytes", run->bytes);
-	jw_key_uint(w, "duration_ms", took_us / USEC_PER_MSEC);
-}
-
-static void write_details(JsonWriter *w, const char *details)
-{
-	/* Backends lead each member with a comma; the writer sets the first one itself. */
-	if (details && details[0] == ',')
-		jw_raw(w, details + 1, strlen(details + 1));
-}
-
-static int say_completed(AgentRun *run, const BackendEvent *e)
-{
-	JsonWriter *w = begin(run, EVENT_TYPE_AGENT_COMPLETED);
-
-	write_counts(run, w);
-	write_details(w, e->details);
-	return end(run, (EventMeta){ .type = EVENT_TYPE_AGENT_COMPLETED });
-}
-
-static const char *stop_message(const AgentRun *run)
-{
-	switch (run->stopped) {
-	case AGENT_ERROR_CANCELLED:
-		return "it was cancelled";
-	case AGENT_ERROR_SHUTDOWN:
-		return "the daemon was stopped";
-	case AGENT_ERROR_TIMEOUT:
-		return run->which[0] == 't' ? "it took longer than its total_ms"
-					    : "it put nothing out for its idle_ms";
-	default:
-		return "out of memory";
-	}
-}
-
-static int say_error(AgentRun *run, const BackendEvent *e)
-{
-	JsonWriter *w = begin(run, EVENT_TYPE_AGENT_ERROR);
-	/* What had ended by itself by then has ended as its backend says. */
-	bool stopped = run->stopped != AGENT_ERROR_NONE && e->code == AGENT_ERROR_CANCELLED;
-	AgentErrorCode code = stopped ? run->stopped : e->code;
-
-	jw_key_cstring(w, "code", agent_error_to_string(code));
-	jw_key_cstring(w, "message", stopped ? stop_message(run) : e->message);
-	if (code == AGENT_ERROR_TIMEOUT && run->which)
-		jw_key_cstring(w, "which", run->which);
-	write_counts(run, w);
-	write_details(w, e->details);
-	return end(run, (EventMeta){ .type = EVENT_TYPE_AGENT_ERROR,
-				.code = (uint8_t)code,
-				.delay_ms = e->delay_ms });
-}
-
-static int say_retrying(AgentRun *run, const BackendEvent *e)
-{
-	JsonWriter *w = begin(run, EVENT_TYPE_AGENT_RETRYING);
-
-	jw_key_uint(w, "attempt", run->attempt + 1);
-	jw_key_cstring(w, "code", agent_error_to_string(e->code));
-	jw_key_uint(w, "delay_ms", e->delay_ms);
-	jw_key_cstring(w, "message", e->message);
-	write_details(w, e->details);
-	return end(run, (EventMeta){ .type = EVENT_TYPE_AGENT_RETRYING,
-				.code = (uint8_t)e->code,
-				.delay_ms = e->delay_ms });
+	r->output_lost |= !run->out_of_memory; /* it is stopped once */
+	run->out_of_memory = true;
+	atomic_fetch_add_explicit(&r->lost_events, 1, memory_order_relaxed);
 }
 
 /* ---- Backpressure ---- */
@@ -293,12 +125,8 @@ static void stop_run(AgentRun *run, AgentErrorCode code, uint32_t kill_grace_ms)
 
 static void on_output(AgentRun *run, const BackendEvent *e)
 {
-	if (run->out_of_memory)
-		return;
-	if (say_chunk(run, e) < 0) {
-		/* Its stream has a hole now: it ends, and says why; at the end of the turn, since the backend is in the
-		 * midst of its call. */
-		run->out_of_memory = run->runner->output_lost = true;
+	if (run->out_of_memory || run_say_chunk(run, e) < 0) {
+		lose(run);
 		return;
 	}
 	run->chunks++;
@@ -306,6 +134,35 @@ static void on_output(AgentRun *run, const BackendEvent *e)
 	run->idle_since_us = worker_now_us(run->runner->worker);
 	if (committer_is_full(run->runner->emitter.committer))
 		pause_runs(run->runner);
+}
+
+typedef struct AnsweredMessage {
+	MailboxItem item;
+	const Runner *runner;
+	void *owner;
+} AnsweredMessage;
+
+/* On main. */
+static void deliver_answered(MailboxItem *item, void *receiver)
+{
+	AnsweredMessage *m = container_of(item, AnsweredMessage, item);
+
+	(void)receiver;
+	m->runner->hooks.on_answered(m->owner, m->runner->hooks.userdata);
+	free(m);
+}
+
+/* Main reads it before all that the run has yet to say, which takes the way through the log. */
+static void tell_answered(const AgentRun *run)
+{
+	AnsweredMessage *m = run->on_trial ? malloc(sizeof(*m)) : NULL;
+
+	if (!m)
+		return;
+	*m = (AnsweredMessage){
+		.item.deliver = deliver_answered, .runner = run->runner, .owner = run->owner
+	};
+	mailbox_post(run->runner->main, &m->item);
 }
 
 static int say_lost(AgentRun *run)
@@ -316,7 +173,7 @@ static int say_lost(AgentRun *run)
 		.message = "the daemon ran out of memory and lost some of its output",
 	};
 
-	return say_error(run, &lost);
+	return run_say_error(run, &lost);
 }
 
 static void on_end(AgentRun *run, const BackendEvent *e)
@@ -331,11 +188,11 @@ static void on_end(AgentRun *run, const BackendEvent *e)
 	if (run->out_of_memory)
 		error = say_lost(run);
 	else if (e->type == BACKEND_DONE)
-		error = say_completed(run, e);
+		error = run_say_completed(run, e);
 	else if (e->type == BACKEND_RETRY && run->stopped == AGENT_ERROR_NONE)
-		error = say_retrying(run, e);
+		error = run_say_retrying(run, e);
 	else
-		error = say_error(run, e);
+		error = run_say_error(run, e);
 	if (error == 0)
 		return;
 	list_remove(&run->node);
@@ -343,7 +200,8 @@ static void on_end(AgentRun *run, const BackendEvent *e)
 	worker_defer(r->worker, &r->say_unsaid);
 }
 
-/* What the backend said of them is gone: that they have ended is what counts. Without memory again in the next turn. */
+/* What the backend said of them is gone: that they have ended is what counts. Without memory again
+ * in the next turn. */
 static void say_unsaid(Deferred *d)
 {
 	Runner *r = container_of(d, Runner, say_unsaid);
@@ -366,7 +224,11 @@ static void on_event(const BackendEvent *e, void *userdata)
 
 	switch (e->type) {
 	case BACKEND_START:
-		say_started(run, e->pid);
+		if (run_say_started(run, e->pid) < 0)
+			lose(run);
+		break;
+	case BACKEND_ANSWERED:
+		tell_answered(run);
 		break;
 	case BACKEND_PARTIAL_OUTPUT:
 		on_output(run, e);
@@ -381,12 +243,29 @@ static void on_event(const BackendEvent *e, void *userdata)
 
 /* ---- Time-outs ---- */
 
+static void arm_again(AgentRun *run, struct event *timer, uint64_t left_us)
+{
+	struct timeval left = {
+		.tv_sec = (time_t)(left_us / USEC_PER_SEC),
+		.tv_usec = (suseconds_t)(left_us % USEC_PER_SEC),
+	};
+
+	if (event_add(timer, &left) < 0)
+		stop_run(run, AGENT_ERROR_RESOURCE_LIMIT, run->kill_grace_ms);
+}
+
 static void on_total(evutil_socket_t fd, short what, void *userdata)
 {
 	AgentRun *run = userdata;
+	uint64_t took_us = run_elapsed_us(run->started_us, worker_now_us(run->runner->worker));
 
 	(void)fd;
 	(void)what;
+	/* The loop's clock, which it was set by, may have been behind. */
+	if (took_us < run->total_ms * USEC_PER_MSEC) {
+		arm_again(run, run->total_timer, run->total_ms * USEC_PER_MSEC - took_us);
+		return;
+	}
 	if (run->stopped == AGENT_ERROR_NONE)
 		run->which = "total";
 	stop_run(run, AGENT_ERROR_TIMEOUT, run->kill_grace_ms);
@@ -405,8 +284,7 @@ static void arm_idle(AgentRun *run, uint64_t ms)
 static void on_idle(evutil_socket_t fd, short what, void *userdata)
 {
 	AgentRun *run = userdata;
-	uint64_t idle_us = elapsed_us(run->idle_since_us, worker_now_us(run->runner->worker));
-	struct timeval left;
+	uint64_t idle_us = run_elapsed_us(run->idle_since_us, worker_now_us(run->runner->worker));
 
 	(void)fd;
 	(void)what;
@@ -418,11 +296,7 @@ static void on_idle(evutil_socket_t fd, short what, void *userdata)
 		stop_run(run, AGENT_ERROR_TIMEOUT, run->kill_grace_ms);
 		return;
 	}
-	idle_us = run->idle_ms * USEC_PER_MSEC - idle_us;
-	left.tv_sec = (time_t)(idle_us / USEC_PER_SEC);
-	left.tv_usec = (suseconds_t)(idle_us % USEC_PER_SEC);
-	if (event_add(run->idle_timer, &left) < 0)
-		stop_run(run, AGENT_ERROR_RESOURCE_LIMIT, run->kill_grace_ms);
+	arm_again(run, run->idle_timer, run->idle_ms * USEC_PER_MSEC - idle_us);
 }
 
 static void start_timers(AgentRun *run)
@@ -604,6 +478,11 @@ int runner_send(Runner *r, AgentRun *run, const char *bytes, size_t len, bool eo
 void runner_flush(Runner *r)
 {
 	worker_post_list(r->worker, &r->out);
+}
+
+uint64_t runner_lost_events(const Runner *r)
+{
+	return atomic_load_explicit(&r->lost_events, memory_order_relaxed);
 }
 
 size_t runner_load(const Runner *r)

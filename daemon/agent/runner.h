@@ -1,10 +1,13 @@
-/* The half of an agent that lives on a worker: drives its backend, turns what that says into events, keeps its time-outs.
+/* The half of an agent that lives on a worker: drives its backend, turns what that says into
+ * events, keeps its time-outs.
  *
- * A Runner belongs to one worker and owns the emitter of its events. An AgentRun is one attempt of one agent: main makes it,
- * hands it over with runner_start(), and has it freed with runner_free_run() once its last event was committed; whatever
- * main has posted about it before that finds it alive. It says its last event exactly once.
+ * A Runner belongs to one worker and owns the emitter of its events. An AgentRun is one attempt of
+ * one agent: main makes it, hands it over with runner_start(), and has it freed with
+ * runner_free_run() once its last event was committed; whatever main has posted about it before
+ * that finds it alive. It says its last event exactly once.
  *
- * What main has for runs goes over at the end of its turn, with runner_flush(): in the order of the calls, in one message.
+ * What main has for runs goes over at the end of its turn, with runner_flush(): in the order of the
+ * calls, in one message.
  *
  * Thread: the functions here are main's; the rest happens on the worker. */
 #pragma once
@@ -26,6 +29,8 @@ typedef struct AgentRunSpec {
 	uint64_t chunks, bytes;     /* of the attempts before */
 	uint64_t total_ms, idle_ms; /* 0: none */
 	uint32_t kill_grace_ms;
+	bool traced;             /* its events are, until agent_run_trace() */
+	bool on_trial;           /* main is to hear when its provider answers */
 	BackendRun *backend_run; /* taken, also on failure */
 } AgentRunSpec;
 
@@ -41,6 +46,9 @@ typedef void (*RunnerOnSent)(ssize_t queued, void *userdata);
 typedef struct RunnerHooks {
 	/* On main. The worker is broken: its agents do nothing any more, nor do they end. */
 	void (*on_broken)(void *userdata);
+	/* On main. The provider answers a run on trial, of that owner, whose last event has not
+	 * come yet. Without memory it is not told. */
+	void (*on_answered)(void *owner, void *userdata);
 	void *userdata;
 } RunnerHooks;
 
@@ -56,15 +64,21 @@ typedef struct RunnerStart {
 int runner_new(const RunnerStart *start, Runner **ret) _must_check_;
 /* Joins the thread; what its agents were doing is not finished. Then frees. Bears NULL. */
 void runner_free(Runner *r);
-/* The emitter's last block is handed over, every AgentRun freed and the thread ended, before the committer stops. */
+/* The emitter's last block is handed over, every AgentRun freed and the thread ended, before the
+ * committer stops. */
 void runner_stop(Runner *r);
 /* How many runs were started and not yet freed. */
 size_t runner_load(const Runner *r);
+
+/* Events of agents that there was no memory for. */
+uint64_t runner_lost_events(const Runner *r);
 
 /* -ENOMEM: the backend's run is freed. */
 int agent_run_new(const AgentRunSpec *spec, AgentRun **ret) _must_check_;
 /* For one that was never started. Bears NULL. */
 void agent_run_free(AgentRun *run);
+/* Whether the events are traced that it says from now on. */
+void agent_run_trace(AgentRun *run, bool traced);
 
 void runner_flush(Runner *r);
 void runner_start(Runner *r, AgentRun *run);

@@ -2,8 +2,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/random.h>
 
+#include "common/dice.h"
 #include "daemon/agent/providers.h"
 
 #define FIRST_BUCKETS 64
@@ -18,11 +18,14 @@ static uint64_t turn(const Agent *a)
 	return a->ticket && a->ticket->turn > 0 ? a->ticket->turn : a->seq;
 }
 
+/* Two of one gate. */
 static bool agent_before(const HeapNode *x, const HeapNode *y)
 {
 	const Agent *a = queued_agent(x), *b = queued_agent(y);
 
-	return a->priority != b->priority ? a->priority > b->priority : turn(a) < turn(b);
+	if (a->priority != b->priority && !a->lane->gate->by_turn)
+		return a->priority > b->priority;
+	return turn(a) < turn(b);
 }
 
 static Lane *ready_lane(const HeapNode *n)
@@ -40,9 +43,24 @@ static Gate *ready_gate(const HeapNode *n)
 	return container_of(n, Gate, ready_node);
 }
 
+static const Agent *first_agent(const Gate *gate)
+{
+	return queued_agent(heap_top(&ready_lane(heap_top(&gate->lanes))->queue));
+}
+
+/* Whoever has to let others go first is not to keep them waiting besides. */
+static int32_t gate_priority(const Gate *gate)
+{
+	return gate->by_turn ? gate->priority : first_agent(gate)->priority;
+}
+
 static bool gate_before(const HeapNode *x, const HeapNode *y)
 {
-	return lane_before(heap_top(&ready_gate(x)->lanes), heap_top(&ready_gate(y)->lanes));
+	const Gate *a = ready_gate(x), *b = ready_gate(y);
+
+	if (gate_priority(a) != gate_priority(b))
+		return gate_priority(a) > gate_priority(b);
+	return turn(first_agent(a)) < turn(first_agent(b));
 }
 
 static Group **bucket(const Scheduler *s, const char *name)
@@ -95,7 +113,8 @@ static void grow(Scheduler *s)
 
 /* ---- What is ready ---- */
 
-/* Takes the lane and its gate out of where they stand: before the order of what they are compared by changes. */
+/* Takes the lane and its gate out of where they stand: before the order of what they are compared
+ * by changes. */
 static void lift(Scheduler *s, Lane *l)
 {
 	heap_remove(&s->ready, &l->gate->ready_node);
@@ -105,7 +124,7 @@ static void lift(Scheduler *s, Lane *l)
 static void settle_gate(Scheduler *s, Gate *gate)
 {
 	/* There is room: scheduler_add_gate() saw to it. */
-	if (gate->open && gate->lanes.n > 0)
+	if (gate->room > 0 && gate->lanes.n > 0)
 		(void)!heap_add(&s->ready, &gate->ready_node);
 }
 
@@ -138,6 +157,7 @@ static int lane_init(Lane *l, Group *g, Gate *gate)
 	if (r < 0)
 		return r;
 	gate->n_lanes++;
+	list_append(&gate->all, &l->gate_node);
 	l->group = g;
 	l->gate = gate;
 	heap_init(&l->queue, agent_before);
@@ -149,6 +169,7 @@ static int lane_init(Lane *l, Group *g, Gate *gate)
 static void lane_done(Lane *l)
 {
 	list_remove(&l->node);
+	list_remove(&l->gate_node);
 	heap_done(&l->queue);
 	l->gate->n_lanes--;
 }
@@ -237,8 +258,7 @@ int scheduler_init(Scheduler *s, const Config *config)
 	s->buckets = calloc(s->n_buckets, sizeof(*s->buckets));
 	if (!s->buckets || scheduler_add_gate(s, &s->no_gate) < 0)
 		return -ENOMEM;
-	if (getrandom(&s->seed, sizeof(s->seed), GRND_NONBLOCK) < 0)
-		s->seed = 0; /* works too */
+	s->seed = dice_throw();
 	return scheduler_configure(s, config);
 }
 
@@ -259,9 +279,10 @@ int scheduler_add_gate(Scheduler *s, Gate *gate)
 
 	if (r < 0)
 		return r;
-	*gate = (Gate){ .open = true };
+	*gate = (Gate){ .room = UINT32_MAX };
 	heap_node_init(&gate->ready_node);
 	heap_init(&gate->lanes, lane_before);
+	list_init(&gate->all);
 	s->n_gates++;
 	return 0;
 }
@@ -273,12 +294,47 @@ void scheduler_remove_gate(Scheduler *s, Gate *gate)
 	s->n_gates--;
 }
 
-void scheduler_set_gate(Scheduler *s, Gate *gate, bool open)
+/* Those that were to start at once, and find less room now, will wait. */
+static void count_stranded(Scheduler *s, Gate *gate)
 {
-	if (gate->open == open)
+	s->waiting -= gate->stranded;
+	gate->stranded = gate->starting > gate->room ? gate->starting - gate->room : 0;
+	s->waiting += gate->stranded;
+}
+
+void scheduler_set_gate(Scheduler *s, Gate *gate, uint32_t room)
+{
+	bool moves = (room > 0) != (gate->room > 0);
+
+	if (moves)
+		heap_remove(&s->ready, &gate->ready_node);
+	gate->room = room;
+	count_stranded(s, gate);
+	if (moves)
+		settle_gate(s, gate);
+}
+
+static void raise_priority(Gate *gate, const Agent *a)
+{
+	if (a->priority > gate->priority)
+		gate->priority = a->priority;
+}
+
+void scheduler_order_gate(Scheduler *s, Gate *gate, bool by_turn)
+{
+	if (gate->by_turn == by_turn)
 		return;
 	heap_remove(&s->ready, &gate->ready_node);
-	gate->open = open;
+	gate->by_turn = by_turn;
+	gate->priority = INT32_MIN;
+	list_foreach (node, &gate->all) {
+		Lane *l = container_of(node, Lane, gate_node);
+
+		heap_rebuild(&l->queue);
+		for (size_t i = 0; i < l->queue.n; i++)
+			raise_priority(gate, queued_agent(l->queue.nodes[i]));
+	}
+	heap_rebuild(&gate->lanes);
 	settle_gate(s, gate);
 }
 
@@ -312,13 +368,22 @@ int scheduler_configure(Scheduler *s, const Config *config)
 	return r;
 }
 
+/* Who is on the way to it counts, and who stands there and may pass. */
+static bool has_room(const Gate *gate)
+{
+	uint32_t before = gate->lanes.n > 0 ? gate->queued : 0;
+
+	return (uint64_t)gate->starting + before < gate->room;
+}
+
 /* As far as can be told now: it will not have to wait. `g` may be NULL: a new group. */
 static bool starts_at_once(const Scheduler *s, const Group *g, const Gate *gate)
 {
-	/* What is queued in groups that are full, or behind gates that are shut, does not compete. */
+	/* What is queued in groups that are full, or behind gates that are shut, does not compete.
+	 */
 	uint32_t queued = s->ready.n > 0 ? s->queued : 0;
 
-	if (gate && !gate->open)
+	if (gate && !has_room(gate))
 		return false;
 	if (g && (uint64_t)g->running + g->spawning + g->queued >= g->max_running)
 		return false;
@@ -352,7 +417,11 @@ int scheduler_join(Scheduler *s, Agent *a, const char *group, Gate *gate)
 	}
 	a->lane = l;
 	a->waits = !starts_at_once(s, g, gate);
-	s->waiting += a->waits;
+	if (a->waits)
+		s->waiting++;
+	else
+		l->gate->starting++;
+	count_stranded(s, l->gate);
 	l->spawning++;
 	g->spawning++;
 	a->spawning = true;
@@ -365,7 +434,11 @@ static void end_spawning(Scheduler *s, Agent *a)
 	if (!a->spawning)
 		return;
 	a->spawning = false;
-	s->waiting -= a->waits;
+	if (a->waits)
+		s->waiting--;
+	else
+		a->lane->gate->starting--;
+	count_stranded(s, a->lane->gate);
 	a->lane->spawning--;
 	a->lane->group->spawning--;
 	s->spawning--;
@@ -383,6 +456,7 @@ int scheduler_enqueue(Scheduler *s, Agent *a)
 		s->queued++;
 		l->group->queued++;
 		l->gate->queued++;
+		raise_priority(l->gate, a);
 	}
 	settle(s, l);
 	return r;

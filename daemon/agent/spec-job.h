@@ -1,4 +1,5 @@
-/* Brings back a spec that is too long to be kept in memory: from the log, or from the catalog where retention took that.
+/* Brings back a spec that is too long to be kept in memory: from the log, or from the catalog where
+ * retention took that.
  *
  * Thread: main. */
 #pragma once

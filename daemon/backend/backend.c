@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-static const Backend *const backends[] = {
+static const Backend *const backends[BACKENDS] = {
 	&backend_mock,
 	&backend_exec,
 	&backend_openai,

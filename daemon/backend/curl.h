@@ -1,7 +1,8 @@
-/* libcurl, loaded on demand: an idle daemon without providers does without the 8 MiB that it and its libraries map.
+/* libcurl, loaded on demand: an idle daemon without providers does without the 8 MiB that it and
+ * its libraries map.
  *
- * Never linked, never unloaded (its threads that look up names may outlive whoever asked). Only the functions that are
- * used; their types are those of the headers.
+ * Never linked, never unloaded (its threads that look up names may outlive whoever asked). Only the
+ * functions that are used; their types are those of the headers.
  *
  * Thread: curlapi_load() main; the rest any that heard of it by a message since. */
 #pragma once

@@ -9,10 +9,12 @@
 
 #include "daemon/backend/backend.h"
 #include "daemon/backend/exec-options.h"
+#include "daemon/reaper/reaper-proto.h"
 
 typedef struct ExecEnd {
 	int status;           /* of wait(2) */
 	uint64_t cpu_seconds; /* used by the program and what it waited for */
+	ReaperTally tally;    /* of all its tree */
 	bool cancelled;       /* before it had ended by itself */
 	bool over_limit;      /* of its output */
 } ExecEnd;
@@ -20,10 +22,10 @@ typedef struct ExecEnd {
 /* An event, and the text that it points at. */
 typedef struct ExecVerdict {
 	BackendEvent event;
-	char message[384], details[64];
+	char message[384], details[256];
 } ExecVerdict;
 
 void exec_end_describe(const ExecEnd *end, const ExecOptions *options, ExecVerdict *ret);
-/* It could not be started; `directory`: because of that. */
+/* It could not be started, because of `what`: see ReaperHooks.on_failed. */
 void exec_end_describe_failure(
-	int error, bool directory, const ExecOptions *options, ExecVerdict *ret);
+	int error, const char *what, const ExecOptions *options, ExecVerdict *ret);

@@ -30,6 +30,6 @@ typedef struct ExecEnv {
 int exec_env_init(ExecEnv *e, const char *agent_id, json_object *options) _must_check_;
 void exec_env_done(ExecEnv *e);
 
-/* Reads the secrets into the environment, as long as the reaper takes that. -errno, with a sentence for the user, NUL-terminated,
- * in `why`. */
+/* Reads the secrets into the environment, as long as the reaper takes that. -errno, with a sentence
+ * for the user, NUL-terminated, in `why`. */
 int exec_env_resolve(ExecEnv *e, Buf *why) _must_check_;

@@ -7,6 +7,15 @@
 #include "common/utf8.h"
 #include "daemon/backend/secret.h"
 
+const char exec_options_no_cgroups[] = "needs cgroups of the daemon's own, which it does not have";
+
+static bool processes_allowed;
+
+void exec_options_allow_processes(bool allow)
+{
+	processes_allowed = allow;
+}
+
 static int refuse_name(RpcError *reterr, const char *map, const char *name, const char *what)
 {
 	_cleanup_buf_ Buf param = { 0 };
@@ -49,9 +58,9 @@ int exec_options_check(json_object *options, RpcError *reterr)
 		return rpc_error_refuse(reterr, "options.cwd", "must be an absolute path");
 
 	json_object *limits = jsonx_get(options, "limits", json_type_object);
-	if (limits && json_object_object_get_ex(limits, "processes", NULL))
-		return rpc_error_refuse(reterr, "options.limits.processes",
-			"needs cgroups of the daemon's own, which it does not have");
+	if (!processes_allowed && limits && json_object_object_get_ex(limits, "processes", NULL))
+		return rpc_error_refuse(
+			reterr, "options.limits.processes", exec_options_no_cgroups);
 
 	int r = check_map(options, "env", false, reterr);
 	return r < 0 ? r : check_map(options, "env_from", true, reterr);
@@ -92,6 +101,7 @@ int exec_options_init(ExecOptions *o, json_object *options)
 		.by_line = chunking && strcmp(chunking, "line") == 0,
 		.memory_bytes = jsonx_get_uint(limits, "memory_bytes", 0),
 		.cpu_seconds = jsonx_get_uint(limits, "cpu_seconds", 0),
+		.processes = jsonx_get_uint(limits, "processes", 0),
 		.open_files = jsonx_get_uint(limits, "open_files", 0),
 		.output_bytes = jsonx_get_uint(limits, "output_bytes", 0),
 	};

@@ -22,8 +22,14 @@ typedef struct ExecOptions {
 	char *cwd;   /* NULL: none given */
 	ExecStdin input;
 	bool by_line;
-	uint64_t memory_bytes, cpu_seconds, open_files, output_bytes; /* 0: no limit */
+	uint64_t memory_bytes, cpu_seconds, processes, open_files, output_bytes; /* 0: none */
 } ExecOptions;
+
+/* Why there is no limit of processes, if the daemon has no cgroups. */
+extern const char exec_options_no_cgroups[];
+
+/* Whether the daemon has them, with that limit: before the first check. */
+void exec_options_allow_processes(bool allow);
 
 /* See Backend.check. */
 int exec_options_check(json_object *options, RpcError *reterr) _must_check_;

@@ -11,8 +11,8 @@
 #define TURN_BYTES  (2 * PROTOCOL_MAX_CHUNK_BYTES)
 #define TURN_CHUNKS 1024U
 
-/* What a stream holds is worked on in so much: a piece that is not complete, and one read. It is on the stack, where only
- * threads that have read from programs pay for it. */
+/* What a stream holds is worked on in so much: a piece that is not complete, and one read. It is on
+ * the stack, where only threads that have read from programs pay for it. */
 #define SCRATCH_BYTES (2 * PROTOCOL_MAX_CHUNK_BYTES)
 
 typedef struct View {

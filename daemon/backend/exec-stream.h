@@ -43,8 +43,8 @@ void exec_stream_listen(ExecStream *s, bool on);
 /* Reads and gives out what there is, within a turn's bounds. True: there is more to give out
  * without another look at the pipe. */
 bool exec_stream_pump(ExecStream *s) _must_check_;
-/* Ends the stream behind what is in the pipe now, which is at once if nothing is: whoever may still hold it is no part
- * of the agent. */
+/* Ends the stream behind what is in the pipe now, which is at once if nothing is: whoever may still
+ * hold it is no part of the agent. */
 void exec_stream_bound(ExecStream *s);
 /* Ends it here; what is held is dropped. */
 void exec_stream_close(ExecStream *s);

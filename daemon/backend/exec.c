@@ -113,7 +113,8 @@ static void step(ExecRun *r)
 		finish(r);
 }
 
-/* Pausing is for a moment, but for a full disk; an agent must be able to end on that too, also with output in its pipes. */
+/* Pausing is for a moment, but for a full disk; an agent must be able to end on that too, also with
+ * output in its pipes. */
 static void arm_paused_end(ExecRun *r)
 {
 	if (r->gone && r->paused && r->asked && !r->finished)
@@ -226,7 +227,7 @@ static void on_failed(int error, const char *what, void *userdata)
 		return;
 	}
 	ExecVerdict verdict;
-	exec_end_describe_failure(error, strcmp(what, "directory") == 0, &r->options, &verdict);
+	exec_end_describe_failure(error, what, &r->options, &verdict);
 	r->finished = true;
 	emit(r, &verdict.event);
 }
@@ -250,10 +251,11 @@ static void on_exited(int status, const struct rusage *usage, void *userdata)
 	step(r);
 }
 
-static void on_gone(void *userdata)
+static void on_gone(const ReaperTally *tally, void *userdata)
 {
 	ExecRun *r = userdata;
 	r->job = NULL;
+	r->end.tally = *tally;
 	r->gone = true;
 	r->ending = true;
 	(void)event_del(r->timer);
@@ -304,6 +306,7 @@ static int ask_reaper(ExecRun *r, const ExecPipes *pipes)
 		.stderr_fd = pipes->theirs[STDERR_FILENO],
 		.memory_bytes = r->options.memory_bytes,
 		.cpu_seconds = r->options.cpu_seconds,
+		.processes = r->options.processes,
 		.open_files = r->options.open_files,
 	};
 	return reaper_client_start(client, &spec, &hooks, &r->job);

@@ -7,7 +7,8 @@
 typedef enum More {
 	NOTHING,
 	ERRNO,
-	/* libcurl's own words, where they are worth to be read, and hold no URL of a proxy with its password. */
+	/* libcurl's own words, where they are worth to be read, and hold no URL of a proxy with its
+	   password. */
 	DETAIL,
 } More;
 

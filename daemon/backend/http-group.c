@@ -5,8 +5,10 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/str.h"
 
-/* After so long without a call everything is given back: libcurl would not use a connection that has waited for longer. */
+/* After so long without a call everything is given back: libcurl would not use a connection that
+ * has waited for longer. */
 #define QUIET_MS 120000U
 
 void http_group_free(HttpGroup *g)
@@ -25,11 +27,6 @@ static void on_quiet(Timer *t)
 	http_group_free(container_of(t, HttpGroup, quiet));
 }
 
-static bool same_file(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 int http_group_get(ListNode *groups, Worker *w, const char *ca_file, const HttpMultiHooks *hooks,
 	HttpGroup **ret)
 {
@@ -37,7 +34,7 @@ int http_group_get(ListNode *groups, Worker *w, const char *ca_file, const HttpM
 
 	list_foreach (node, groups) {
 		g = container_of(node, HttpGroup, node);
-		if (same_file(g->ca_file, ca_file)) {
+		if (str_equal(g->ca_file, ca_file)) {
 			*ret = g;
 			return 0;
 		}

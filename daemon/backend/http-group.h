@@ -1,5 +1,6 @@
-/* The calls of a worker that have one file of CA certificates in common: they share a multi handle of libcurl, with its
- * connections and what it has read of that file. All goes back when there has been no call for two minutes.
+/* The calls of a worker that have one file of CA certificates in common: they share a multi handle
+ * of libcurl, with its connections and what it has read of that file. All goes back when there has
+ * been no call for two minutes.
  *
  * Knows nothing of calls but how many there are. Thread: the worker's. */
 #pragma once

@@ -1,7 +1,7 @@
 /* A multi handle of libcurl on a worker's event loop: one event a socket, one timer.
  *
- * Knows nothing of requests: easy handles go in, and come back with their result. Those with one CA file share one of these,
- * for it keeps what was read from it: reading the system's takes 20 ms.
+ * Knows nothing of requests: easy handles go in, and come back with their result. Those with one CA
+ * file share one of these, for it keeps what was read from it: reading the system's takes 20 ms.
  *
  * Owns its sockets, kept connections too; the easy handles are its user's. Thread: the worker's. */
 #pragma once
@@ -14,9 +14,11 @@
 typedef struct HttpMulti HttpMulti;
 
 typedef struct HttpMultiHooks {
-	/* It has ended, and is not in there any more. Not from within libcurl: everything may be called. */
+	/* It has ended, and is not in there any more. Not from within libcurl: everything may be
+	 * called. */
 	void (*on_end)(CURL *easy, CURLcode result);
-	/* Within libcurl. No socket of it can be watched, for want of memory: it waits to be removed. */
+	/* Within libcurl. No socket of it can be watched, for want of memory: it waits to be
+	 * removed. */
 	void (*on_stuck)(CURL *easy);
 } HttpMultiHooks;
 

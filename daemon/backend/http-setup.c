@@ -29,7 +29,8 @@ static const struct {
 	CURLoption option;
 	const char *value;
 } text_options[] = {
-	/* With one, libcurl 7.88 would not share what it read of the CA file: 20 ms and 900 KiB a connection. */
+	/* With one, libcurl 7.88 would not share what it read of the CA file: 20 ms and 900 KiB a
+	   connection. */
 	{ CURLOPT_CAPATH, NULL },
 	{ CURLOPT_NOPROXY, "" },
 	{ CURLOPT_PROTOCOLS_STR, "http,https" },
@@ -63,7 +64,8 @@ static int make_headers(const char *const *headers, struct curl_slist **list)
 	return r;
 }
 
-/* Options that take a copy may fail for want of memory only: all are known to the version that was asked for. */
+/* Options that take a copy may fail for want of memory only: all are known to the version that was
+ * asked for. */
 static int set_target(CURL *easy, const HttpRequest *request)
 {
 	const CurlApi *curl = curlapi();
@@ -78,6 +80,16 @@ static int set_target(CURL *easy, const HttpRequest *request)
 	if (request->ca_file)
 		r |= curl->easy_setopt(easy, CURLOPT_CAINFO, request->ca_file);
 	return r == CURLE_OK ? 0 : -ENOMEM;
+}
+
+int http_clear(CURL *easy)
+{
+	curlapi()->easy_reset(easy);
+	/* Where a call ended before there was a connection for it, libcurl 7.88 keeps the buffer
+	 * that it was to be read into, and forgets how large that is: the next would have 16 KiB
+	 * read into 2. It gives itself away by not having its size set any more. */
+	return curlapi()->easy_setopt(easy, CURLOPT_BUFFERSIZE, BUFFER_BYTES) == CURLE_OK ? 0
+											  : -EBUSY;
 }
 
 int http_set_up(CURL *easy, const HttpRequest *request, struct curl_slist **ret_headers)

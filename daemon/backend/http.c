@@ -8,6 +8,7 @@
 #include "daemon/backend/curl.h"
 #include "daemon/backend/http-failure.h"
 #include "daemon/backend/http-group.h"
+#include "daemon/backend/http-host.h"
 #include "daemon/backend/http-response.h"
 #include "daemon/backend/http-setup.h"
 #include "daemon/loop/worker.h"
@@ -15,7 +16,8 @@
 /* Handles that are kept for the next call: each has 6 KiB, and takes as long to make as to use. */
 #define MAX_SPARES 16U
 
-/* A Unix socket whose queue is full refuses at once. Who was refused is tried again, so many of them every so often. */
+/* A Unix socket whose queue is full refuses at once. Who was refused is tried again, so many of
+ * them every so often. */
 #define ROOM_MS    10U
 #define ROOM_CALLS 16U
 
@@ -27,7 +29,8 @@ typedef enum HttpPhase {
 
 struct HttpClient {
 	Worker *worker;
-	CURLSH *share; /* the TLS sessions */
+	CURLSH *share; /* the TLS sessions, and what names were found to mean */
+	HttpHosts *hosts;
 	ListNode groups, calls;
 	ListNode refused; /* HttpCall.refused_node */
 	Timer room;
@@ -40,6 +43,8 @@ struct HttpCall {
 	HttpClient *client; /* NULL: gone */
 	ListNode refused_node;
 	HttpGroup *group;
+	HttpHost *host; /* NULL: a Unix socket */
+	HttpNameWaiter name;
 	CURL *easy;
 	struct curl_slist *headers;
 	char *body;
@@ -49,12 +54,14 @@ struct HttpCall {
 	HttpTimeouts timeouts;
 	HttpPhase phase;
 	Timer timer;
-	uint64_t
-		since_us; /* the time-out of this phase runs since then; while paused, how long it had run */
+	uint64_t since_us; /* the time-out of this phase runs since then; while paused, how long it
+			      had run */
 	Deferred later;
-	bool local; /* on a Unix socket */
-	bool begun; /* `later` has given it to libcurl */
-	bool added; /* libcurl has it */
+	bool local;    /* on a Unix socket */
+	bool begun;    /* `later` has given it to libcurl */
+	bool added;    /* libcurl has it */
+	bool named;    /* its host was looked up for it */
+	bool nameless; /* libcurl has given it back, so that it is */
 	bool headers_end;
 	bool paused;
 	bool resumed; /* `later` is to tell libcurl */
@@ -68,11 +75,6 @@ struct HttpCall {
 int http_load(Buf *why)
 {
 	return curlapi_load(why);
-}
-
-bool http_is_loaded(void)
-{
-	return curlapi() != NULL;
 }
 
 static void on_room(Timer *t);
@@ -93,12 +95,13 @@ int http_client_new(Worker *w, HttpClient **ret)
 	list_init(&c->refused);
 	timer_init(&c->room, on_room);
 	c->share = curl->share_init();
-	if (!c->share) {
-		free(c);
+	if (!c->share || http_hosts_new(w, c->share, &c->hosts) < 0) {
+		http_client_free(c);
 		return -ENOMEM;
 	}
 	/* One thread: no locks. */
 	(void)curl->share_setopt(c->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+	(void)curl->share_setopt(c->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
 	*ret = c;
 	return 0;
 }
@@ -122,10 +125,12 @@ void http_client_free(HttpClient *c)
 	}
 	list_foreach_safe (node, &c->groups)
 		http_group_free(container_of(node, HttpGroup, node));
+	http_hosts_free(c->hosts);
 	timer_unset(worker_timers(c->worker), &c->room);
 	while (c->n_spares > 0)
 		curlapi()->easy_cleanup(c->spares[--c->n_spares]);
-	(void)curlapi()->share_cleanup(c->share);
+	if (c->share)
+		(void)curlapi()->share_cleanup(c->share);
 	free(c);
 }
 
@@ -138,17 +143,16 @@ static void give_easy(HttpClient *c, CURL *easy)
 {
 	if (!easy)
 		return;
-	if (c->n_spares == MAX_SPARES) {
+	if (c->n_spares < MAX_SPARES && http_clear(easy) == 0)
+		c->spares[c->n_spares++] = easy;
+	else
 		curlapi()->easy_cleanup(easy);
-		return;
-	}
-	curlapi()->easy_reset(easy);
-	c->spares[c->n_spares++] = easy;
 }
 
 /* ---- The end of a call ---- */
 
-/* Takes it out of libcurl, which closes what is not complete; what remains is what was said in the response. */
+/* Takes it out of libcurl, which closes what is not complete; what remains is what was said in the
+ * response. */
 static void end_call(HttpCall *call)
 {
 	HttpClient *c = call->client;
@@ -161,6 +165,7 @@ static void end_call(HttpCall *call)
 	call->added = false;
 	timer_unset(worker_timers(c->worker), &call->timer);
 	list_remove(&call->refused_node);
+	list_remove(&call->name.node);
 	if (!call->freed)
 		list_remove(&call->later.node);
 	give_easy(c, TAKE_PTR(call->easy));
@@ -168,6 +173,8 @@ static void end_call(HttpCall *call)
 	free(TAKE_PTR(call->body));
 	if (call->group)
 		http_group_leave(call->group);
+	if (call->host)
+		http_host_leave(call->host);
 }
 
 static void finish(HttpCall *call, HttpFailure failure, const char *why)
@@ -223,6 +230,24 @@ static void wait_for_room(HttpClient *c)
 			"out of memory");
 }
 
+static void on_name(HttpNameWaiter *w, HttpFailure failure, const char *why)
+{
+	HttpCall *call = container_of(w, HttpCall, name);
+
+	call->named = true;
+	if (failure == HTTP_OK)
+		add_call(call);
+	else
+		finish(call, failure, why);
+}
+
+static void wait_for_name(HttpCall *call)
+{
+	call->nameless = false;
+	if (http_host_look_up(call->host, &call->name) < 0)
+		finish(call, HTTP_NO_MEMORY, "out of memory");
+}
+
 static void on_end(CURL *easy, CURLcode result)
 {
 	HttpCall *call = call_of(easy);
@@ -231,6 +256,10 @@ static void on_end(CURL *easy, CURLcode result)
 	long os_error = 0;
 
 	call->added = false;
+	if (call->nameless && !call->silent) {
+		wait_for_name(call);
+		return;
+	}
 	(void)curlapi()->easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_error);
 	/* libcurl takes EAGAIN for "soon", and then finds no connection, but no error either. */
 	if (result == CURLE_COULDNT_CONNECT && call->local && os_error == 0 && !call->silent) {
@@ -305,10 +334,16 @@ static void arm_or_starve(HttpCall *call)
 	worker_defer(call->client->worker, &call->later);
 }
 
+/* Its timer, where it is set, sees that it is to run on. */
+static void restart_phase(HttpCall *call)
+{
+	call->since_us = call->paused ? 0 : worker_now_us(call->client->worker);
+}
+
 static void enter_phase(HttpCall *call, HttpPhase phase)
 {
 	call->phase = phase;
-	call->since_us = call->paused ? 0 : worker_now_us(call->client->worker);
+	restart_phase(call);
 	arm_or_starve(call);
 }
 
@@ -318,7 +353,7 @@ static void on_timer(Timer *t)
 	uint32_t ms = phase_ms(call);
 	char why[64];
 
-	/* Bytes that came meanwhile have not touched the timer. */
+	/* What came meanwhile has not touched the timer. */
 	if (call->since_us + ms * USEC_PER_MSEC > clock_monotonic_us()) {
 		arm_or_starve(call);
 		return;
@@ -335,6 +370,18 @@ static void on_stuck(CURL *easy)
 
 	call->starved = true;
 	worker_defer(call->client->worker, &call->later);
+}
+
+/* CURLOPT_RESOLVER_START_FUNCTION: there is no connection to be used again, and the name is not in
+ * the cache. Not for the second time: libcurl may want more names than one, of some proxies. */
+static int on_lookup(void *resolver, void *reserved, void *userdata)
+{
+	HttpCall *call = userdata;
+
+	(void)resolver;
+	(void)reserved;
+	call->nameless = call->host && !call->named;
+	return call->nameless;
 }
 
 /* CURLOPT_PREREQFUNCTION, whose type is libcurl's: it is connected, TLS and all. */
@@ -375,6 +422,8 @@ static size_t on_header(char *line, size_t size, size_t n, void *userdata)
 	if ((len == 2 || len == 1) && call->response.status >= 200) {
 		call->headers_end = true;
 		drop_sent_body(call);
+		if (call->callbacks.on_head && !call->silent)
+			call->callbacks.on_head(call->callbacks.userdata);
 	}
 	return len;
 }
@@ -388,8 +437,6 @@ static size_t on_write(char *bytes, size_t size, size_t n, void *userdata)
 		return 0;
 	if (call->paused)
 		return CURL_WRITEFUNC_PAUSE;
-	if (call->phase == PHASE_IDLE)
-		call->since_us = worker_now_us(call->client->worker);
 	if (call->callbacks.on_body(bytes, len, call->callbacks.userdata) < 0) {
 		call->silent = true;
 		return 0;
@@ -407,6 +454,8 @@ static void set_callbacks(HttpCall *call)
 	(void)curl->easy_setopt(easy, CURLOPT_PRIVATE, call);
 	(void)curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, call->detail);
 	(void)curl->easy_setopt(easy, CURLOPT_SHARE, call->client->share);
+	(void)curl->easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION, on_lookup);
+	(void)curl->easy_setopt(easy, CURLOPT_RESOLVER_START_DATA, call);
 	(void)curl->easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
 	(void)curl->easy_setopt(easy, CURLOPT_PREREQDATA, call);
 	(void)curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -437,7 +486,8 @@ static int set_up(HttpCall *call, const HttpRequest *request)
 	return 0;
 }
 
-/* What could not be done where it was asked for: within libcurl, or within the function that the caller called. */
+/* What could not be done where it was asked for: within libcurl, or within the function that the
+ * caller called. */
 static void run_later(Deferred *d)
 {
 	HttpCall *call = container_of(d, HttpCall, later);
@@ -476,6 +526,8 @@ int http_start(
 	list_init(&call->node);
 	list_init(&call->later.node);
 	list_init(&call->refused_node);
+	list_init(&call->name.node);
+	call->name.on_name = on_name;
 	call->later.run = run_later;
 	timer_init(&call->timer, on_timer);
 	http_response_init(&call->response);
@@ -487,8 +539,11 @@ int http_start(
 	r = http_group_get(&c->groups, c->worker, request->ca_file, &hooks, &call->group);
 	if (r == 0) {
 		http_group_enter(call->group);
-		r = set_up(call, request);
+		if (!call->local)
+			r = http_host_enter(c->hosts, request->url, request->proxy, &call->host);
 	}
+	if (r == 0)
+		r = set_up(call, request);
 	if (r == 0)
 		r = arm(call);
 	if (r < 0) {
@@ -531,8 +586,12 @@ void http_resume(HttpCall *call)
 	arm_or_starve(call);
 }
 
-void http_first_chunk(HttpCall *call)
+void http_progress(HttpCall *call)
 {
-	if (call->phase != PHASE_IDLE && !call->ended)
+	if (call->ended)
+		return;
+	if (call->phase != PHASE_IDLE)
 		enter_phase(call, PHASE_IDLE);
+	else
+		restart_phase(call);
 }

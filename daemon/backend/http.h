@@ -1,13 +1,16 @@
-/* HTTP requests on a worker's event loop: a thousand streams cost a thousand sockets and no thread.
+/* HTTP requests on a worker's event loop: a thousand streams cost a thousand sockets and no thread,
+ * but one for each name that is being looked up.
  *
- * A client is one worker's: its connections, kept alive and used again, its certificates, a few spare handles. A call is one
- * request and its response, with three time-outs: until the connection is made, until the caller has seen content
- * (http_first_chunk()), and then from byte to byte. None runs while it is paused. Redirects are not followed, proxies are
- * used where they were asked for, and what is said of a failure never holds a header's value.
+ * A client is one worker's: its connections, kept alive and used again, its certificates, a few
+ * spare handles. A call is one request and its response, with three time-outs: until the connection
+ * is made, until the caller has seen content (http_progress()), and then from one such call to the
+ * next. None runs while it is paused. Redirects are not followed, proxies are used where they were
+ * asked for, and what is said of a failure never holds a header's value.
  *
- * HTTP/1.1 only, a connection a stream. HTTP/2 of libcurl 7.88 loses streams: a body above its buffer, and an answer that comes
- * before all of the request has gone, are not given out; a stream that is cancelled is not reset, so that the server writes on; and
- * one that is paused stops all others of its connection.
+ * HTTP/1.1 only, a connection a stream. HTTP/2 of libcurl 7.88 loses streams: a body above its
+ * buffer, and an answer that comes before all of the request has gone, are not given out; a stream
+ * that is cancelled is not reset, so that the server writes on; and one that is paused stops all
+ * others of its connection.
  *
  * Does not know what a body means. Thread: http_load() main; the rest the worker's. */
 #pragma once
@@ -57,12 +60,15 @@ typedef enum HttpFailure {
 typedef struct HttpResponse {
 	long status;
 	char content_type[64];
-	char request_id[128]; /* x-request-id, request-id */
-	int64_t retry_after_ms; /* -1: not said. retry-after-ms, Retry-After in seconds or as an HTTP date */
+	char request_id[128];   /* x-request-id, request-id */
+	int64_t retry_after_ms; /* -1: not said. retry-after-ms, Retry-After in seconds or as an
+				   HTTP date */
 } HttpResponse;
 
-/* Neither is ever called from within a function of this module. */
+/* None is ever called from within a function of this module. */
 typedef struct HttpCallbacks {
+	/* The headers are in. NULL: it does not matter. */
+	void (*on_head)(void *userdata);
 	/* < 0 ends the call: nothing is called any more. */
 	int (*on_body)(const char *bytes, size_t len, void *userdata);
 	/* HTTP_OK: the response is complete, whatever its status. `why` is one sentence, lent. */
@@ -72,11 +78,11 @@ typedef struct HttpCallbacks {
 
 /* libcurl, once. -ENOENT and a sentence. */
 int http_load(Buf *why) _must_check_;
-bool http_is_loaded(void);
 
 /* -ENOMEM. */
 int http_client_new(Worker *w, HttpClient **ret) _must_check_;
-/* Calls that are still there are closed; they remain to be freed. Not from a callback. Bears NULL. */
+/* Calls that are still there are closed; they remain to be freed. Not from a callback. Bears NULL.
+ */
 void http_client_free(HttpClient *c);
 
 /* -ENOMEM. What fails later is told by on_done. */
@@ -86,7 +92,9 @@ const HttpResponse *http_response(const HttpCall *call);
 /* The body is not read, and no time-out runs, until http_resume(). */
 void http_pause(HttpCall *call);
 void http_resume(HttpCall *call);
-/* The caller has seen content: from now on the idle time-out runs, and each byte starts it anew. */
-void http_first_chunk(HttpCall *call);
-/* Closes the connection if the response is not complete, and frees. Also after on_done, and in callbacks. Bears NULL. */
+/* The caller has seen content: from now on the idle time-out runs, and each further call starts it
+ * anew. */
+void http_progress(HttpCall *call);
+/* Closes the connection if the response is not complete, and frees. Also after on_done, and in
+ * callbacks. Bears NULL. */
 void http_cancel(HttpCall *call);

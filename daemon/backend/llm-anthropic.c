@@ -139,6 +139,7 @@ enum {
 	PART_MODEL,
 	PART_USAGE,
 	PART_STOP_REASON,
+	PART_CONTENT,
 	N_PARTS
 };
 
@@ -154,18 +155,25 @@ static const char *const parts[N_PARTS] = {
 	[PART_MODEL] = "model",
 	[PART_USAGE] = "usage",
 	[PART_STOP_REASON] = "stop_reason",
+	[PART_CONTENT] = "content",
 };
+
+/* Of a message, without its content. */
+static int on_head(LlmDecoder *d, const JsonxText *message)
+{
+	int r = llm_keep(d, &d->answer.model, message[PART_MODEL]);
+
+	if (message[PART_USAGE].text)
+		on_usage(d, message[PART_USAGE]);
+	return r < 0 ? r : llm_keep(d, &d->answer.finish_reason, message[PART_STOP_REASON]);
+}
 
 static int on_message_start(LlmDecoder *d, const JsonxText *event)
 {
 	JsonxText message[N_PARTS];
 	int r = jsonx_pick(event[MEMBER_MESSAGE], parts, message, N_PARTS);
 
-	if (r < 0)
-		return r;
-	if (message[PART_USAGE].text)
-		on_usage(d, message[PART_USAGE]);
-	return llm_keep(d, &d->answer.model, message[PART_MODEL]);
+	return r < 0 ? r : on_head(d, message);
 }
 
 static int on_tool_start(LlmDecoder *d, uint64_t index, const JsonxText *block)
@@ -180,20 +188,18 @@ static int on_tool_start(LlmDecoder *d, uint64_t index, const JsonxText *block)
 	/* Empty, unless a server says it all at once. */
 	if (r == 0 && block[PART_INPUT].text) {
 		call->preset = true;
-		r = llm_keep_tool(d, &call->arguments, block[PART_INPUT]);
+		r = llm_keep_arguments(d, call, block[PART_INPUT]);
 	}
 	return r;
 }
 
-static int on_block_start(LlmDecoder *d, const JsonxText *event)
+static int on_block(LlmDecoder *d, uint64_t index, JsonxText text)
 {
 	JsonxText block[N_PARTS];
-	uint64_t index = 0;
-	int r = jsonx_pick(event[MEMBER_BLOCK], parts, block, N_PARTS);
+	int r = jsonx_pick(text, parts, block, N_PARTS);
 
 	if (r < 0)
 		return r;
-	(void)jsonx_text_uint(event[MEMBER_INDEX], &index);
 	if (jsonx_text_is(block[PART_TYPE], "\"tool_use\""))
 		return on_tool_start(d, index, block);
 	if (jsonx_text_is(block[PART_TYPE], "\"text\""))
@@ -201,6 +207,14 @@ static int on_block_start(LlmDecoder *d, const JsonxText *event)
 	if (jsonx_text_is(block[PART_TYPE], "\"thinking\""))
 		return llm_give(d, CHANNEL_REASONING, block[PART_THINKING]);
 	return 0;
+}
+
+static int on_block_start(LlmDecoder *d, const JsonxText *event)
+{
+	uint64_t index = 0;
+
+	(void)jsonx_text_uint(event[MEMBER_INDEX], &index);
+	return on_block(d, index, event[MEMBER_BLOCK]);
 }
 
 static int on_tool_delta(LlmDecoder *d, JsonxText index_text, JsonxText json)
@@ -216,7 +230,7 @@ static int on_tool_delta(LlmDecoder *d, JsonxText index_text, JsonxText json)
 	if (call->preset)
 		llm_tools_clear(&d->tools, &call->arguments);
 	call->preset = false;
-	return llm_keep_tool(d, &call->arguments, json);
+	return llm_keep_arguments(d, call, json);
 }
 
 static int on_block_delta(LlmDecoder *d, const JsonxText *event)
@@ -248,12 +262,12 @@ static int on_block_stop(LlmDecoder *d, const JsonxText *event)
 static int on_message_delta(LlmDecoder *d, const JsonxText *event)
 {
 	JsonxText delta[N_PARTS];
-	int r = jsonx_pick(event[MEMBER_DELTA], parts, delta, N_PARTS);
 
-	if (r < 0)
-		return r;
 	if (event[MEMBER_USAGE].text)
 		on_usage(d, event[MEMBER_USAGE]);
+	/* There may be no more than that. */
+	if (jsonx_pick(event[MEMBER_DELTA], parts, delta, N_PARTS) < 0)
+		return 0;
 	return llm_keep(d, &d->answer.finish_reason, delta[PART_STOP_REASON]);
 }
 
@@ -261,7 +275,7 @@ static int on_message_stop(LlmDecoder *d, const JsonxText *event)
 {
 	(void)event;
 	d->answer.finished = true;
-	return llm_give_tools(d);
+	return llm_give_rest(d);
 }
 
 static const struct {
@@ -280,16 +294,17 @@ static const struct {
 static int on_named(LlmDecoder *d, const SseEvent *event)
 {
 	JsonxText found[N_MEMBERS];
+	JsonxText data = { event->data, event->data_len };
 
 	if (llm_event_is(event, "error"))
-		return llm_fail(d, event);
+		return llm_fail(d, data);
 	for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
 		if (!llm_event_is(event, events[i].name))
 			continue;
-		if (!jsonx_valid(event->data, event->data_len, NULL) ||
-			jsonx_pick((JsonxText){ event->data, event->data_len }, members, found,
-				N_MEMBERS) < 0)
+		if (!jsonx_valid_lax(data.text, data.len) ||
+			jsonx_pick(data, members, found, N_MEMBERS) < 0)
 			return -EBADMSG;
+		d->went_on = true;
 		return events[i].handle(d, found);
 	}
 	return 0;
@@ -305,12 +320,41 @@ static int on_event(LlmDecoder *d, const SseEvent *event)
 		return 0;
 	if (event->name_len > 0 && !llm_event_is(event, "message"))
 		return on_named(d, event);
-	if (!jsonx_valid(event->data, event->data_len, NULL) ||
+	if (!jsonx_valid_lax(event->data, event->data_len) ||
 		jsonx_pick((JsonxText){ event->data, event->data_len }, type_key, &type, 1) < 0)
 		return -EBADMSG;
 	if (jsonx_text_string(type, &d->scratch, &named.name, &named.name_len) < 0)
 		return -EBADMSG;
 	return on_named(d, &named);
+}
+
+static int on_content(LlmDecoder *d, JsonxText content)
+{
+	JsonxWalk w;
+	int r = jsonx_walk(&w, content.text, content.len);
+
+	while (r == 0 && (r = jsonx_walk_next(&w)) > 0) {
+		r = on_block(d, 0, w.value);
+		if (r == 0)
+			r = llm_give_rest(d);
+	}
+	return r;
+}
+
+static int on_whole(LlmDecoder *d, const char *body, size_t len)
+{
+	JsonxText message[N_PARTS], text = { body, len };
+	int r;
+
+	if (!jsonx_valid_lax(body, len))
+		return -EBADMSG;
+	if (jsonx_pick(text, parts, message, N_PARTS) < 0 ||
+		!jsonx_text_is(message[PART_TYPE], "\"message\"") || !message[PART_CONTENT].text)
+		return llm_fail_whole(d, text);
+	r = on_head(d, message);
+	if (r == 0)
+		r = on_content(d, message[PART_CONTENT]);
+	return r < 0 ? r : on_message_stop(d, message);
 }
 
 static const char *const headers[] = { "anthropic-version: 2023-06-01", NULL };
@@ -323,5 +367,6 @@ const LlmDialect llm_anthropic = {
 	.write_request = write_request,
 	.check = check,
 	.on_event = on_event,
+	.on_whole = on_whole,
 	.on_end = llm_end,
 };

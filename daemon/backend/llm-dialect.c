@@ -26,4 +26,5 @@ void llm_decoder_done(LlmDecoder *d)
 	d->answer = (LlmAnswer){ 0 };
 	llm_tools_done(&d->tools);
 	buf_done(&d->scratch);
+	buf_done(&d->joined);
 }

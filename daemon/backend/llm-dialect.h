@@ -1,15 +1,21 @@
-/* What an API of a language model speaks: how a request's body is written, and how the events of its answer are read.
+/* What an API of a language model speaks: how a request's body is written, and how the events of
+ * its answer are read.
  *
- * A decoder is fed the server-sent events of one answer. It gives out text as it comes, and what is assembled (tool calls)
- * when that is whole; what else it learns stands in its LlmAnswer. It knows nothing of connections, retries or time-outs.
+ * A decoder is fed the server-sent events of one answer. It gives out text as it comes, and what is
+ * assembled (tool calls) when that is whole; what else it learns stands in its LlmAnswer. It knows
+ * nothing of connections, retries or time-outs.
  *
- * What it gives out is UTF-8, never empty, and in pieces of at most PROTOCOL_MAX_CHUNK_BYTES that cut no character in two:
+ * What it gives out is UTF-8, never empty, and in pieces of at most PROTOCOL_MAX_CHUNK_BYTES that
+ * cut no character in two:
  *   output      what the model says; a refusal too, which comes in the place of that
  *   reasoning   what it thinks
- *   tool_call   one call: {"id":…,"name":…,"arguments":…}, the latter an object; or, if that is not what the model wrote,
- *               a string of what it did write. `id` is null where the server gave none.
- * Of several choices the one with index 0 counts, or the first where they have none. Unknown events, members and kinds of
- * content are ignored.
+ *   tool_call   one call: {"id":…,"name":…,"arguments":…}, the latter an object; or, if that is
+ *               not what the model wrote, a string of what it did write. `id` is null where the
+ *               server gave none.
+ *
+ * A character that was cut in two on its way is joined again, and half of one is U+FFFD. Of several
+ * choices the one with index 0 counts, or the first where they have none. Unknown events, members
+ * and kinds of content are ignored.
  *
  * A decoder owns its answer and what it assembles, which is bounded: see llm-tools.h.
  *
@@ -47,6 +53,7 @@ typedef struct LlmAnswer {
 	char *model;
 	char *error_message; /* one line */
 	char *error_type;
+	unsigned error_status;                /* of HTTP, as llm-error.h has it; 0: not known */
 	uint64_t input_tokens, output_tokens; /* if has_usage */
 	bool has_usage;
 	bool finished; /* the terminator was seen; what comes after it is ignored */
@@ -57,7 +64,11 @@ typedef struct LlmDecoder {
 	LlmOutput out;
 	LlmAnswer answer;
 	LlmTools tools;
-	Buf scratch; /* strings without their escapes */
+	Buf scratch;  /* strings without their escapes */
+	bool went_on; /* set by an event that was a part of the answer; cleared by the caller */
+	Buf joined;   /* a string together with the half of a character that was before it */
+	LlmHalf halves[_CHANNEL_MAX];
+	bool has_delta; /* it comes in deltas: what other members say is that again */
 } LlmDecoder;
 
 /* Lent. */
@@ -78,10 +89,15 @@ struct LlmDialect {
 	int (*write_request)(const LlmRequest *request, Buf *b);
 	/* What the table of options cannot say. 0; -EINVAL with *reterr; -ENOMEM. */
 	int (*check)(json_object *options, RpcError *reterr);
-	/* 0; -EBADMSG: no JSON, no UTF-8, or nothing sensible; -EREMOTEIO: the provider said an error, which is in the answer;
-	 * -EMSGSIZE: more is to be assembled than may be; -ENOMEM; what on_chunk() returned. */
+	/* 0; -EBADMSG: no JSON, no UTF-8, or nothing sensible; -EREMOTEIO: the provider said an
+	 * error, which is in the answer; -EMSGSIZE: more is to be assembled than may be; -ENOMEM;
+	 * what on_chunk() returned. */
 	int (*on_event)(LlmDecoder *d, const SseEvent *event);
-	/* The body is over. -EBADMSG: without its terminator; of what was being assembled nothing is given out then. */
+	/* Instead of events: a body that is one JSON text, of a server that does not stream. As
+	 * on_event(); -EBADMSG: it is neither an answer nor an error. */
+	int (*on_whole)(LlmDecoder *d, const char *body, size_t len);
+	/* The body is over. -EBADMSG: without its terminator; of what was being assembled nothing
+	 * is given out then. */
 	int (*on_end)(LlmDecoder *d);
 };
 
@@ -94,6 +110,6 @@ const LlmDialect *llm_dialect_find(const char *name);
 void llm_decoder_init(LlmDecoder *d, const LlmDialect *dialect, const LlmOutput *out);
 void llm_decoder_done(LlmDecoder *d);
 
-/* Appends the message out of an error response's body, which may be JSON of either dialect, HTML, other text or nothing: one
- * line of UTF-8, of at most LLM_MAX_ERROR_BYTES. -ENOMEM. */
+/* Appends the message out of an error response's body, which may be JSON of either dialect, HTML,
+ * other text or nothing: one line of UTF-8, of at most LLM_MAX_ERROR_BYTES. -ENOMEM. */
 int llm_error_message(const char *body, size_t len, Buf *b) _must_check_;

@@ -7,17 +7,18 @@
 #include "common/utf8.h"
 #include "daemon/backend/llm-dialect.h"
 
-#define REPLACEMENT "\xef\xbf\xbd"
-
-enum { ERROR, MESSAGE, DETAIL, TYPE, OBJECT, N_KEYS };
+enum { ERROR, ERRORS, MESSAGE, DETAIL, TYPE, CODE, OBJECT, N_KEYS };
 
 /* {"error":{"message":…,"type":…}} and {"type":"error","error":{…}}; {"error":"…"}; {"detail":…};
- * {"object":"error","message":…,"type":…} */
+ * {"object":"error","message":…,"type":…}; {"errors":[{"message":…}]}. Beside each message there
+ * may be a code. */
 static const char *const keys[N_KEYS] = {
 	[ERROR] = "error",
+	[ERRORS] = "errors",
 	[MESSAGE] = "message",
 	[DETAIL] = "detail",
 	[TYPE] = "type",
+	[CODE] = "code",
 	[OBJECT] = "object",
 };
 
@@ -32,6 +33,19 @@ static void find_inner(JsonxText error, LlmError *ret)
 	}
 	ret->message = found[MESSAGE].text ? found[MESSAGE] : error;
 	ret->type = found[TYPE];
+	ret->code = found[CODE];
+}
+
+/* The first of several. */
+static bool find_first(JsonxText errors, LlmError *ret)
+{
+	JsonxWalk w;
+
+	if (!errors.text || *errors.text != '[' || jsonx_walk(&w, errors.text, errors.len) < 0 ||
+		jsonx_walk_next(&w) <= 0)
+		return false;
+	find_inner(w.value, ret);
+	return true;
 }
 
 bool llm_error_find(const char *text, size_t len, LlmError *ret)
@@ -52,12 +66,54 @@ bool llm_error_find(const char *text, size_t len, LlmError *ret)
 	if (found[ERROR].text && !jsonx_text_is(found[ERROR], "\"\"") &&
 		!jsonx_text_is(found[ERROR], "{}") && !jsonx_text_is(found[ERROR], "false")) {
 		find_inner(found[ERROR], ret);
+		ret->code = ret->code.text ? ret->code : found[CODE];
 		return true;
 	}
+	if (find_first(found[ERRORS], ret))
+		return true;
 	ret->message = found[MESSAGE].text ? found[MESSAGE] : found[DETAIL];
 	ret->type = found[TYPE];
+	ret->code = found[CODE];
 	return ret->message.text &&
 	       (jsonx_text_is(found[OBJECT], "\"error\"") || !found[OBJECT].text);
+}
+
+static const struct {
+	const char *word; /* in its quotes */
+	unsigned status;
+} words[] = {
+	{ "\"api_error\"", 500 },
+	{ "\"authentication_error\"", 401 },
+	{ "\"invalid_api_key\"", 401 },
+	{ "\"overloaded_error\"", 529 },
+	{ "\"permission_error\"", 403 },
+	{ "\"rate_limit_error\"", 429 },
+	{ "\"rate_limit_exceeded\"", 429 },
+	{ "\"server_error\"", 500 },
+	{ "\"timeout_error\"", 504 },
+};
+
+/* A number, or a string of its digits, or a word; 0: none that is known. */
+static unsigned status_of(JsonxText value)
+{
+	JsonxText bare = value;
+	uint64_t number;
+
+	if (value.len >= 2 && *value.text == '"')
+		bare = (JsonxText){ value.text + 1, value.len - 2 };
+	if (jsonx_text_uint(bare, &number))
+		return number >= 400 && number <= 599 ? (unsigned)number : 0;
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (jsonx_text_is(value, words[i].word))
+			return words[i].status;
+	return 0;
+}
+
+unsigned llm_error_status(const LlmError *error)
+{
+	unsigned status = status_of(error->code);
+
+	return status > 0 ? status : status_of(error->type);
 }
 
 /* A space or a control, of which U+0080 to U+009F are some too. */
@@ -70,7 +126,8 @@ static bool is_space(const char *p, size_t n)
 	return n == 2 && c == 0xc2 && (unsigned char)p[1] < 0xa0;
 }
 
-/* As one line of UTF-8: runs of spaces and controls become one space, and there are none at the ends. */
+/* As one line of UTF-8: runs of spaces and controls become one space, and there are none at the
+ * ends. */
 static int append_clean(const char *text, size_t len, Buf *b)
 {
 	size_t begin = b->len;
@@ -91,7 +148,7 @@ static int append_clean(const char *text, size_t len, Buf *b)
 			r = buf_append_char(b, ' ');
 		space = false;
 		if (r == 0)
-			r = buf_append(b, valid > 0 ? text : REPLACEMENT, bytes);
+			r = buf_append(b, valid > 0 ? text : UTF8_REPLACEMENT, bytes);
 	}
 	return r;
 }
@@ -142,5 +199,5 @@ int llm_error_message(const char *body, size_t len, Buf *b)
 		return 0;
 	if (*p == '<')
 		return append_title(p, len, b);
-	return jsonx_valid(p, len, NULL) ? append_json(p, len, b) : append_clean(p, len, b);
+	return jsonx_valid_lax(p, len) ? append_json(p, len, b) : append_clean(p, len, b);
 }

@@ -66,63 +66,107 @@ static const char *const function_keys[N_FUNCTION_KEYS] = {
 	[FUNCTION_ARGUMENTS] = "arguments",
 };
 
-/* Is that the id of another call? There are servers that give all the same index. */
-static int is_other_id(LlmDecoder *d, const LlmToolCall *call, JsonxText id)
+/* The call that the piece names by its id; *ret is NULL where there is none. There are servers that
+ * give all the same index. */
+static int find_by_id(LlmDecoder *d, const JsonxText *piece, LlmToolCall **ret)
 {
 	const char *text;
 	size_t len;
+	int r = jsonx_text_string(piece[CALL_ID], &d->scratch, &text, &len);
+	uint64_t index;
 
-	if (!has_text(id) || call->id.len == 0)
+	*ret = NULL;
+	if (r < 0)
+		return r == -EINVAL ? 0 : r;
+	*ret = len > 0 ? llm_tools_find_id(&d->tools, text, len) : NULL;
+	if (*ret && jsonx_text_uint(piece[CALL_INDEX], &index) && index != (*ret)->index)
+		*ret = NULL;
+	return 0;
+}
+
+/* A name that needs no escapes. */
+static bool is_same(JsonxText name, const Buf *other)
+{
+	return name.len == other->len + strlen("\"\"") &&
+	       memcmp(name.text + 1, other->data, other->len) == 0;
+}
+
+/* Does the piece begin another call than this one, of the same index or before it, which is not
+ * known by its id? */
+static bool begins_another(
+	const JsonxText *piece, const JsonxText *function, LlmToolCall *call, bool indexed)
+{
+	if (has_text(piece[CALL_ID]) && call->id.len > 0)
+		return true;
+	if (!has_text(function[FUNCTION_NAME]) || call->name.len == 0)
 		return false;
-
-	int r = jsonx_text_string(id, &d->scratch, &text, &len);
-
-	return r < 0 ? r : len != call->id.len || memcmp(text, call->id.data, len) != 0;
+	if (!indexed)
+		return true;
+	/* Some say the name with each piece. */
+	return (has_text(function[FUNCTION_ARGUMENTS]) ||
+		       !is_same(function[FUNCTION_NAME], &call->name)) &&
+	       llm_tools_is_whole(call);
 }
 
 /* The call that a piece belongs to. */
-static int find_call(LlmDecoder *d, const JsonxText *piece, JsonxText name, LlmToolCall **ret)
+static int find_call(
+	LlmDecoder *d, const JsonxText *piece, const JsonxText *function, LlmToolCall **ret)
 {
 	LlmTools *tools = &d->tools;
 	uint64_t index = 0;
 	bool indexed = jsonx_text_uint(piece[CALL_INDEX], &index);
-	LlmToolCall *call = NULL;
-	int other;
+	LlmToolCall *call;
+	int r = find_by_id(d, piece, ret);
 
+	if (r < 0 || *ret)
+		return r;
 	if (indexed)
 		call = llm_tools_find(tools, index);
-	else if (tools->n > 0)
-		call = &tools->calls[tools->n - 1];
-	other = call ? is_other_id(d, call, piece[CALL_ID]) : true;
-	if (other < 0)
-		return other;
-	/* Without any numbers, a further name begins a further call. */
-	if (!other && !indexed && has_text(name) && call->name.len > 0)
-		other = true;
-	if (other)
+	else
+		call = tools->n > 0 ? &tools->calls[tools->n - 1] : NULL;
+	if (!call || begins_another(piece, function, call, indexed))
 		return llm_tools_begin(tools, indexed ? index : tools->n, ret);
 	*ret = call;
 	return 0;
 }
 
-static int on_call(LlmDecoder *d, JsonxText item)
+static int on_piece(LlmDecoder *d, const JsonxText *piece)
 {
-	JsonxText piece[N_CALL_KEYS], function[N_FUNCTION_KEYS] = { 0 };
+	JsonxText function[N_FUNCTION_KEYS] = { 0 };
 	LlmToolCall *call;
-	int r = jsonx_pick(item, call_keys, piece, N_CALL_KEYS);
+	int r = 0;
 
-	if (r == 0 && piece[CALL_FUNCTION].text)
+	if (piece[CALL_FUNCTION].text)
 		r = jsonx_pick(piece[CALL_FUNCTION], function_keys, function, N_FUNCTION_KEYS);
 	if (r == 0)
-		r = find_call(d, piece, function[FUNCTION_NAME], &call);
+		r = find_call(d, piece, function, &call);
 	/* Some say id and name with each piece. */
 	if (r == 0 && call->id.len == 0 && has_text(piece[CALL_ID]))
 		r = llm_keep_tool(d, &call->id, piece[CALL_ID]);
 	if (r == 0 && call->name.len == 0 && has_text(function[FUNCTION_NAME]))
 		r = llm_keep_tool(d, &call->name, function[FUNCTION_NAME]);
 	if (r == 0 && function[FUNCTION_ARGUMENTS].text)
-		r = llm_keep_tool(d, &call->arguments, function[FUNCTION_ARGUMENTS]);
+		r = llm_keep_arguments(d, call, function[FUNCTION_ARGUMENTS]);
 	return r;
+}
+
+static int on_call(LlmDecoder *d, JsonxText item)
+{
+	JsonxText piece[N_CALL_KEYS];
+	int r = jsonx_pick(item, call_keys, piece, N_CALL_KEYS);
+
+	return r < 0 ? r : on_piece(d, piece);
+}
+
+/* As it was before there could be several. */
+static int on_function_call(LlmDecoder *d, JsonxText function)
+{
+	const JsonxText piece[N_CALL_KEYS] = {
+		[CALL_INDEX] = { "0", 1 },
+		[CALL_FUNCTION] = function,
+	};
+
+	return on_piece(d, piece);
 }
 
 static int on_calls(LlmDecoder *d, JsonxText calls)
@@ -135,12 +179,70 @@ static int on_calls(LlmDecoder *d, JsonxText calls)
 	return r;
 }
 
+enum { PART_TYPE, PART_TEXT, PART_THINKING, N_PART_KEYS };
+
+static const char *const part_keys[N_PART_KEYS] = {
+	[PART_TYPE] = "type",
+	[PART_TEXT] = "text",
+	[PART_THINKING] = "thinking",
+};
+
+typedef int (*OnThinking)(LlmDecoder *d, JsonxText thinking);
+
+/* One of several that text is made of; what it is else is ignored. */
+static int on_part(LlmDecoder *d, Channel channel, JsonxText part, OnThinking on_thinking)
+{
+	JsonxText found[N_PART_KEYS];
+
+	if (*part.text == '"')
+		return llm_give(d, channel, part);
+	if (jsonx_pick(part, part_keys, found, N_PART_KEYS) < 0)
+		return 0;
+	if (jsonx_text_is(found[PART_TYPE], "\"text\"") && has_text(found[PART_TEXT]))
+		return llm_give(d, channel, found[PART_TEXT]);
+	if (on_thinking && jsonx_text_is(found[PART_TYPE], "\"thinking\"") &&
+		found[PART_THINKING].text)
+		return on_thinking(d, found[PART_THINKING]);
+	return 0;
+}
+
+/* A string, or an array of parts. */
+static int on_parts(LlmDecoder *d, Channel channel, JsonxText value, OnThinking on_thinking)
+{
+	JsonxWalk w;
+	int r;
+
+	if (!value.text || *value.text != '[')
+		return llm_give(d, channel, value);
+	r = jsonx_walk(&w, value.text, value.len);
+	while (r == 0 && (r = jsonx_walk_next(&w)) > 0)
+		r = on_part(d, channel, w.value, on_thinking);
+	return r;
+}
+
+/* Text again, but thoughts hold no thoughts. */
+static int on_thoughts(LlmDecoder *d, JsonxText thinking)
+{
+	return on_parts(d, CHANNEL_REASONING, thinking, NULL);
+}
+
+static int on_text(LlmDecoder *d, Channel channel, JsonxText value)
+{
+	return on_parts(d, channel, value, on_thoughts);
+}
+
+static bool has_some(JsonxText value)
+{
+	return has_text(value) || (value.text && *value.text == '[');
+}
+
 enum {
 	DELTA_CONTENT,
 	DELTA_REASONING_CONTENT,
 	DELTA_REASONING,
 	DELTA_REFUSAL,
 	DELTA_TOOL_CALLS,
+	DELTA_FUNCTION_CALL,
 	N_DELTA_KEYS
 };
 
@@ -150,6 +252,7 @@ static const char *const delta_keys[N_DELTA_KEYS] = {
 	[DELTA_REASONING] = "reasoning",
 	[DELTA_REFUSAL] = "refusal",
 	[DELTA_TOOL_CALLS] = "tool_calls",
+	[DELTA_FUNCTION_CALL] = "function_call",
 };
 
 static int on_delta(LlmDecoder *d, JsonxText delta)
@@ -158,26 +261,65 @@ static int on_delta(LlmDecoder *d, JsonxText delta)
 	int r = jsonx_pick(delta, delta_keys, found, N_DELTA_KEYS);
 
 	/* Where both are said, they are the same. */
-	if (r == 0 && has_text(found[DELTA_REASONING_CONTENT]))
-		r = llm_give(d, CHANNEL_REASONING, found[DELTA_REASONING_CONTENT]);
-	else if (r == 0 && has_text(found[DELTA_REASONING]))
-		r = llm_give(d, CHANNEL_REASONING, found[DELTA_REASONING]);
+	if (r == 0 && has_some(found[DELTA_REASONING_CONTENT]))
+		r = on_text(d, CHANNEL_REASONING, found[DELTA_REASONING_CONTENT]);
+	else if (r == 0 && has_some(found[DELTA_REASONING]))
+		r = on_text(d, CHANNEL_REASONING, found[DELTA_REASONING]);
 	if (r == 0)
-		r = llm_give(d, CHANNEL_OUTPUT, found[DELTA_CONTENT]);
+		r = on_text(d, CHANNEL_OUTPUT, found[DELTA_CONTENT]);
 	if (r == 0)
 		r = llm_give(d, CHANNEL_OUTPUT, found[DELTA_REFUSAL]);
 	if (r == 0 && found[DELTA_TOOL_CALLS].text)
 		r = on_calls(d, found[DELTA_TOOL_CALLS]);
+	else if (r == 0 && found[DELTA_FUNCTION_CALL].text)
+		r = on_function_call(d, found[DELTA_FUNCTION_CALL]);
 	return r;
 }
 
-enum { CHOICE_INDEX, CHOICE_DELTA, CHOICE_FINISH_REASON, N_CHOICE_KEYS };
+/* What a language takes for false is no error. */
+static bool is_error(JsonxText error)
+{
+	return has_text(error) || (error.text && *error.text == '{' && !jsonx_text_is(error, "{}"));
+}
+
+enum {
+	CHOICE_INDEX,
+	CHOICE_DELTA,
+	CHOICE_MESSAGE,
+	CHOICE_TEXT,
+	CHOICE_ERROR,
+	CHOICE_FINISH_REASON,
+	N_CHOICE_KEYS
+};
 
 static const char *const choice_keys[N_CHOICE_KEYS] = {
 	[CHOICE_INDEX] = "index",
 	[CHOICE_DELTA] = "delta",
+	[CHOICE_MESSAGE] = "message",
+	[CHOICE_TEXT] = "text",
+	[CHOICE_ERROR] = "error",
 	[CHOICE_FINISH_REASON] = "finish_reason",
 };
+
+static bool is_object(JsonxText value)
+{
+	return value.text && *value.text == '{';
+}
+
+/* What a choice says, in whichever member; a message is all of it where the server does not stream,
+ * or a piece. */
+static int on_content(LlmDecoder *d, const JsonxText *choice)
+{
+	if (is_object(choice[CHOICE_DELTA])) {
+		d->has_delta = true;
+		return on_delta(d, choice[CHOICE_DELTA]);
+	}
+	if (d->has_delta)
+		return 0;
+	if (is_object(choice[CHOICE_MESSAGE]))
+		return on_delta(d, choice[CHOICE_MESSAGE]);
+	return llm_give(d, CHANNEL_OUTPUT, choice[CHOICE_TEXT]);
+}
 
 static int on_choice(LlmDecoder *d, JsonxText choice, bool first)
 {
@@ -189,12 +331,17 @@ static int on_choice(LlmDecoder *d, JsonxText choice, bool first)
 		return r;
 	if (jsonx_text_uint(found[CHOICE_INDEX], &index) ? index > 0 : !first)
 		return 0;
-	if (found[CHOICE_DELTA].text)
-		r = on_delta(d, found[CHOICE_DELTA]);
-	if (r < 0 || !has_text(found[CHOICE_FINISH_REASON]))
+	if (is_error(found[CHOICE_ERROR]))
+		return llm_fail(d, choice);
+	r = on_content(d, found);
+	if (r < 0 || !has_text(found[CHOICE_FINISH_REASON]) ||
+		jsonx_text_is(found[CHOICE_FINISH_REASON], "\"null\""))
 		return r;
+	/* OpenRouter's, where what it had the answer from broke off. */
+	if (jsonx_text_is(found[CHOICE_FINISH_REASON], "\"error\""))
+		return -EREMOTEIO;
 	r = llm_keep(d, &d->answer.finish_reason, found[CHOICE_FINISH_REASON]);
-	return r < 0 ? r : llm_give_tools(d);
+	return r < 0 ? r : llm_give_rest(d);
 }
 
 static int on_choices(LlmDecoder *d, JsonxText choices)
@@ -217,25 +364,15 @@ static const char *const chunk_keys[N_CHUNK_KEYS] = {
 	[CHUNK_OBJECT] = "object",
 };
 
-static bool is_error(const JsonxText *chunk)
-{
-	JsonxText error = chunk[CHUNK_ERROR];
-
-	if (has_text(error) || jsonx_text_is(chunk[CHUNK_OBJECT], "\"error\""))
-		return true;
-	return error.text && *error.text == '{' && !jsonx_text_is(error, "{}");
-}
-
-static int on_chunk(LlmDecoder *d, const SseEvent *event)
+static int on_chunk(LlmDecoder *d, JsonxText chunk)
 {
 	JsonxText found[N_CHUNK_KEYS];
-	int r = jsonx_pick(
-		(JsonxText){ event->data, event->data_len }, chunk_keys, found, N_CHUNK_KEYS);
+	int r = jsonx_pick(chunk, chunk_keys, found, N_CHUNK_KEYS);
 
 	if (r < 0)
 		return r;
-	if (is_error(found))
-		return llm_fail(d, event);
+	if (is_error(found[CHUNK_ERROR]) || jsonx_text_is(found[CHUNK_OBJECT], "\"error\""))
+		return llm_fail(d, chunk);
 	if (!d->answer.model)
 		r = llm_keep(d, &d->answer.model, found[CHUNK_MODEL]);
 	if (found[CHUNK_USAGE].text)
@@ -248,7 +385,7 @@ static int on_chunk(LlmDecoder *d, const SseEvent *event)
 static int on_done(LlmDecoder *d)
 {
 	d->answer.finished = true;
-	return llm_give_tools(d);
+	return llm_give_rest(d);
 }
 
 static int on_event(LlmDecoder *d, const SseEvent *event)
@@ -258,13 +395,36 @@ static int on_event(LlmDecoder *d, const SseEvent *event)
 	if (d->answer.finished || data.len == 0)
 		return 0;
 	if (llm_event_is(event, "error"))
-		return llm_fail(d, event);
+		return llm_fail(d, data);
+	while (data.len > 0 && *data.text == ' ') {
+		data.text++;
+		data.len--;
+	}
 	if (data.len >= strlen("[DONE]") && memcmp(data.text, "[DONE]", strlen("[DONE]")) == 0)
 		return on_done(d);
-	if (jsonx_valid(data.text, data.len, NULL))
-		return on_chunk(d, event);
+	if (jsonx_valid_lax(data.text, data.len)) {
+		d->went_on = true;
+		return on_chunk(d, data);
+	}
 	/* Most name no event; of one that is not known, anything may be the data. */
 	return event->name_len > 0 && !llm_event_is(event, "message") ? 0 : -EBADMSG;
+}
+
+static int on_whole(LlmDecoder *d, const char *body, size_t len)
+{
+	JsonxText found[N_CHUNK_KEYS] = { 0 }, text = { body, len };
+	JsonxWalk choices;
+	int r;
+
+	if (!jsonx_valid_lax(body, len))
+		return -EBADMSG;
+	r = jsonx_pick(text, chunk_keys, found, N_CHUNK_KEYS);
+	if (r < 0 || !found[CHUNK_CHOICES].text ||
+		jsonx_walk(&choices, found[CHUNK_CHOICES].text, found[CHUNK_CHOICES].len) < 0 ||
+		jsonx_walk_next(&choices) <= 0)
+		return llm_fail_whole(d, text);
+	r = on_chunk(d, text);
+	return r < 0 ? r : on_done(d);
 }
 
 static const char *const headers[] = { NULL };
@@ -277,5 +437,6 @@ const LlmDialect llm_openai = {
 	.write_request = write_request,
 	.check = check,
 	.on_event = on_event,
+	.on_whole = on_whole,
 	.on_end = llm_end,
 };

@@ -20,12 +20,63 @@ void llm_tools_done(LlmTools *t)
 	*t = (LlmTools){ 0 };
 }
 
+static bool begins_object(const Buf *text)
+{
+	const char *p = text->data, *end = p + text->len;
+
+	while (p < end && memchr(" \t\r\n", *p, 4))
+		p++;
+	return p < end && *p == '{';
+}
+
 LlmToolCall *llm_tools_find(const LlmTools *t, uint64_t index)
 {
 	for (size_t i = t->n; i > 0; i--)
 		if (t->calls[i - 1].index == index)
 			return &t->calls[i - 1];
 	return NULL;
+}
+
+LlmToolCall *llm_tools_find_id(const LlmTools *t, const char *id, size_t len)
+{
+	for (size_t i = t->n; i > 0; i--) {
+		const Buf *other = &t->calls[i - 1].id;
+
+		if (other->len == len && memcmp(other->data, id, len) == 0)
+			return &t->calls[i - 1];
+	}
+	return NULL;
+}
+
+static void scan_string(LlmToolCall *call, char c)
+{
+	if (call->scan.escaped)
+		call->scan.escaped = false;
+	else if (c == '\\')
+		call->scan.escaped = true;
+	else if (c == '"')
+		call->scan.in_string = false;
+}
+
+bool llm_tools_is_whole(LlmToolCall *call)
+{
+	const Buf *b = &call->arguments;
+
+	while (call->scan.seen < b->len) {
+		char c = b->data[call->scan.seen++];
+
+		if (call->scan.first == 0 && !memchr(" \t\r\n", c, 4))
+			call->scan.first = c;
+		if (call->scan.in_string)
+			scan_string(call, c);
+		else if (c == '"')
+			call->scan.in_string = true;
+		else if (c == '{' || c == '[')
+			call->scan.depth++;
+		else if ((c == '}' || c == ']') && call->scan.depth > 0)
+			call->scan.depth--;
+	}
+	return call->scan.first == '{' && !call->scan.in_string && call->scan.depth == 0;
 }
 
 int llm_tools_begin(LlmTools *t, uint64_t index, LlmToolCall **ret)
@@ -67,11 +118,7 @@ void llm_tools_clear(LlmTools *t, Buf *part)
 /* Lets the reader tell what is an object from all else that the model may have written. */
 static bool is_object(const Buf *text)
 {
-	const char *p = text->data, *end = p + text->len;
-
-	while (p < end && memchr(" \t\r\n", *p, 4))
-		p++;
-	return p < end && *p == '{' && jsonx_valid(text->data, text->len, NULL);
+	return begins_object(text) && jsonx_valid(text->data, text->len, NULL);
 }
 
 int llm_tools_write(const LlmToolCall *call, Buf *b)

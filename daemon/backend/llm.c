@@ -1,12 +1,13 @@
-/* Backends `openai` and `anthropic`: a call to a language model, whose answer streams in. One run is one request.
+/* Backends `openai` and `anthropic`: a call to a language model, whose answer streams in. One run
+ * is one request.
  *
  * Thread: llm_run_new main; all else the worker's. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "common/clock.h"
+#include "common/dice.h"
 #include "common/json-writer.h"
 #include "common/jsonx.h"
 #include "daemon/backend/backend.h"
@@ -26,13 +27,27 @@
 /* A longer pause is not waited for. */
 #define LONGEST_PAUSE_MS (3600LL * 1000)
 
+/* What the body of a response is, which its first byte tells: servers call a stream JSON, and a
+ * page nothing at all. */
+typedef enum Form {
+	FORM_UNKNOWN, /* nothing came yet */
+	FORM_STREAM,
+	FORM_JSON,
+	FORM_OTHER,
+} Form;
+
+/* Who comes back after a pause that all were given comes as much later at the most. */
+#define LONGEST_SPREAD_MS 1000U
+
 typedef struct LlmRun {
 	BackendRun base;
 	const LlmDialect *dialect;
 	ProviderSettings *provider;
+	char *model; /* that is asked for */
 	HttpCall *call;
 	LlmDecoder decoder;
 	Sse sse;
+	Form form;
 	Buf body;    /* of the request, until it is sent */
 	Buf refusal; /* the body of a response that is no stream */
 	Buf details; /* of its last event */
@@ -55,6 +70,14 @@ static void write_string(JsonWriter *w, const char *key, const char *text)
 		jw_key_string(w, key, text, strlen(text));
 }
 
+/* What the provider said, who may have said what it was sent. */
+static void write_said(const LlmRun *l, JsonWriter *w, const char *key, char *text)
+{
+	if (text)
+		provider_settings_scrub(l->provider, text);
+	write_string(w, key, text);
+}
+
 /* Members that follow others: each begins with a comma. "" without memory for them. */
 static const char *finish_details(LlmRun *l, JsonWriter *w)
 {
@@ -65,7 +88,7 @@ static const char *finish_details(LlmRun *l, JsonWriter *w)
 
 static const char *answer_details(LlmRun *l)
 {
-	const LlmAnswer *a = &l->decoder.answer;
+	LlmAnswer *a = &l->decoder.answer;
 	JsonWriter w;
 
 	l->details.len = 0;
@@ -75,8 +98,11 @@ static const char *answer_details(LlmRun *l)
 	jw_key_uint(&w, "first_chunk_ms",
 		((l->first_us > 0 ? l->first_us : clock_monotonic_us()) - l->started_us) /
 			USEC_PER_MSEC);
-	write_string(&w, "finish_reason", a->finish_reason);
-	write_string(&w, "model", a->model);
+	write_said(l, &w, "finish_reason", a->finish_reason);
+	if (a->model)
+		write_said(l, &w, "model", a->model);
+	else
+		write_string(&w, "model", l->model);
 	if (a->has_usage) {
 		jw_key(&w, "usage");
 		jw_object_begin(&w);
@@ -89,19 +115,20 @@ static const char *answer_details(LlmRun *l)
 
 static const char *error_details(LlmRun *l, const char *which)
 {
-	const HttpResponse *response = l->call ? http_response(l->call) : NULL;
+	HttpResponse response = { 0 };
 	JsonWriter w;
 
+	if (l->call)
+		response = *http_response(l->call);
 	l->details.len = 0;
 	if (buf_append_char(&l->details, ',') < 0)
 		return "";
 	jw_init(&w, &l->details);
 	write_string(&w, "provider", l->provider->name);
 	write_string(&w, "which", which);
-	if (response && response->status > 0)
-		jw_key_uint(&w, "http_status", (uint64_t)response->status);
-	if (response)
-		write_string(&w, "request_id", response->request_id);
+	if (response.status > 0)
+		jw_key_uint(&w, "http_status", (uint64_t)response.status);
+	write_said(l, &w, "request_id", response.request_id);
 	return finish_details(l, &w);
 }
 
@@ -118,32 +145,35 @@ static void say_done(LlmRun *l)
 	say_end(l, &(BackendEvent){ .type = BACKEND_DONE, .details = answer_details(l) });
 }
 
-/* Between nothing and twice as long with each attempt: AWS's "full jitter", so that those that failed together do not come
- * back together. */
-static uint32_t jitter_ms(const LlmRun *l)
+/* Between nothing and twice as long with each attempt: AWS's "full jitter", so that those that
+ * failed together do not come back together. Nor do those that were given the same pause, of which
+ * a tenth does as well. */
+static uint32_t jitter_ms(const LlmRun *l, uint64_t pause_ms)
 {
 	const ProviderSettings *p = l->provider;
-	uint64_t most = p->retry_base_ms, dice = 0;
+	uint64_t most = p->retry_base_ms;
+	uint64_t spread = pause_ms / 10 < LONGEST_SPREAD_MS ? pause_ms / 10 : LONGEST_SPREAD_MS;
 
 	for (uint32_t i = 0; i < l->retries && most < p->retry_max_ms; i++)
 		most *= 2;
 	if (most > p->retry_max_ms)
 		most = p->retry_max_ms;
-	if (getrandom(&dice, sizeof(dice), GRND_NONBLOCK) != sizeof(dice))
-		dice = clock_monotonic_us();
-	return (uint32_t)(dice % (most + 1));
+	if (most < spread)
+		most = spread;
+	return (uint32_t)(dice_throw() % (most + 1));
 }
 
 typedef struct Fault {
 	AgentErrorCode code;
 	bool transient;    /* another attempt may fare better */
+	bool holds;        /* but none of anybody's before the pause is over */
 	const char *which; /* of the time-outs; NULL */
 	int64_t pause_ms;  /* that the provider asks for; -1: it does not */
 } Fault;
 
 static void fail(LlmRun *l, Fault fault, const char *message)
 {
-	/* It may hold what the provider said, who may have said what it was sent. */
+	/* It may hold what the provider said: see write_said(). */
 	_cleanup_free_ char *said = strdup(message);
 	BackendEvent event = {
 		.type = BACKEND_ERROR,
@@ -153,18 +183,20 @@ static void fail(LlmRun *l, Fault fault, const char *message)
 	};
 	bool again = fault.transient && l->first_us == 0 && fault.pause_ms <= LONGEST_PAUSE_MS &&
 		     l->retries + 1 < l->provider->max_attempts;
+	uint32_t pause_ms = 0;
 
+	if (fault.pause_ms > 0)
+		pause_ms = (uint32_t)(fault.pause_ms < LONGEST_PAUSE_MS ? fault.pause_ms
+									: LONGEST_PAUSE_MS);
 	if (said)
 		provider_settings_scrub(l->provider, said);
-	if (l->details.len > 0)
-		provider_settings_scrub(l->provider, l->details.data);
 	if (again)
 		event.type = BACKEND_RETRY;
-	if (fault.pause_ms > 0)
-		event.delay_ms = (uint32_t)(fault.pause_ms < LONGEST_PAUSE_MS ? fault.pause_ms
-									      : LONGEST_PAUSE_MS);
-	else if (again && fault.code != AGENT_ERROR_RATE_LIMITED)
-		event.delay_ms = jitter_ms(l);
+	event.holds = fault.holds;
+	if (fault.holds)
+		event.delay_ms = pause_ms;
+	else if (again)
+		event.delay_ms = pause_ms + jitter_ms(l, pause_ms);
 	say_end(l, &event);
 }
 
@@ -172,7 +204,7 @@ static void fail(LlmRun *l, Fault fault, const char *message)
 
 static Fault fault_of_status(long status)
 {
-	Fault fault = { .code = AGENT_ERROR_PROVIDER, .pause_ms = -1 };
+	Fault fault = { .code = AGENT_ERROR_PROVIDER, .pause_ms = -1, .holds = status == 429 };
 
 	if (status == 429)
 		fault.code = AGENT_ERROR_RATE_LIMITED;
@@ -180,6 +212,34 @@ static Fault fault_of_status(long status)
 		fault.code = AGENT_ERROR_UNAUTHORIZED;
 	fault.transient = status == 429 || status == 408 || status == 409 || status >= 500;
 	return fault;
+}
+
+/* What the body says, if it says anything. */
+static int append_said(const LlmRun *l, Buf *message)
+{
+	static const char gzip[] = { '\x1f', '\x8b' };
+	const Buf *body = &l->refusal;
+	size_t before = message->len;
+	int r;
+
+	if (body->len >= sizeof(gzip) && memcmp(body->data, gzip, sizeof(gzip)) == 0)
+		return buf_append_str(message, ": it is compressed, which was not asked for");
+	r = buf_append_str(message, ": ");
+	if (r == 0)
+		r = llm_error_message(body->data, body->len, message);
+	if (r == 0 && message->len == before + strlen(": "))
+		message->len = before;
+	return r;
+}
+
+/* Long before the first chunk, where a model thinks first. What would be no better a second time is
+ * an answer, too. */
+static void on_head(void *userdata)
+{
+	LlmRun *l = userdata;
+
+	if (!l->ended && !fault_of_status(http_response(l->call)->status).transient)
+		l->base.on_event(&(BackendEvent){ .type = BACKEND_ANSWERED }, l->base.userdata);
 }
 
 static void refuse(LlmRun *l)
@@ -191,13 +251,14 @@ static void refuse(LlmRun *l)
 
 	if (fault.transient)
 		fault.pause_ms = response->retry_after_ms;
+	/* Who is overloaded, and says for how long, has had too much of all. */
+	if (fault.pause_ms > 0 && (response->status == 503 || response->status == 529))
+		fault.holds = true;
 	r = buf_printf(&message, "%s answers %ld", l->provider->name, response->status);
 	if (r == 0 && response->status >= 300 && response->status < 400)
 		r = buf_append_str(&message, ", which leads elsewhere: that is not followed");
 	else if (r == 0)
-		r = buf_append_str(&message, ": ");
-	if (r == 0 && response->status >= 400)
-		r = llm_error_message(l->refusal.data, l->refusal.len, &message);
+		r = append_said(l, &message);
 	if (r == 0)
 		r = buf_terminate(&message);
 	fail(l, fault, r == 0 ? message.data : "the provider refuses the request");
@@ -217,7 +278,7 @@ static int on_chunk(Channel channel, const char *text, size_t len, void *userdat
 
 	if (l->first_us == 0) {
 		l->first_us = clock_monotonic_us();
-		http_first_chunk(l->call);
+		http_progress(l->call);
 	}
 	l->base.on_event(&event, l->base.userdata);
 	return l->ended ? -ECANCELED : 0;
@@ -226,37 +287,35 @@ static int on_chunk(Channel channel, const char *text, size_t len, void *userdat
 static int on_sse(const SseEvent *event, void *userdata)
 {
 	LlmRun *l = userdata;
+	int r;
 
-	return l->dialect->on_event(&l->decoder, event);
-}
-
-static bool is_one_of(const char *text, const char *const *list)
-{
-	for (; *list; list++)
-		if (strcmp(text, *list) == 0)
-			return true;
-	return false;
+	l->decoder.went_on = false;
+	r = l->dialect->on_event(&l->decoder, event);
+	/* A tool call may come for long before it can be given out; what only keeps the connection
+	 * alive is no progress. */
+	if (l->decoder.went_on && !l->ended && (l->first_us > 0 || l->decoder.tools.n > 0))
+		http_progress(l->call);
+	return r;
 }
 
 /* An error within the stream, in the provider's words. */
 static void fail_within(LlmRun *l)
 {
-	static const char *const transient[] = { "overloaded_error", "api_error", "server_error",
-		"timeout_error", "rate_limit_error", "rate_limit_exceeded", NULL };
-	static const char *const limited[] = { "rate_limit_error", "rate_limit_exceeded", NULL };
 	const LlmAnswer *a = &l->decoder.answer;
-	Fault fault = { .code = AGENT_ERROR_PROVIDER, .pause_ms = -1 };
 	_cleanup_buf_ Buf message = { 0 };
-	int r = buf_printf(&message, "%s says %s%s%s", l->provider->name,
-		a->error_type ? a->error_type : "", a->error_type ? ": " : "",
-		a->error_message ? a->error_message : "there was an error");
+	int r = buf_printf(&message, "%s says ", l->provider->name);
 
+	if (r == 0 && a->error_type)
+		r = buf_printf(&message, "%s: ", a->error_type);
+	else if (r == 0 && a->error_status > 0)
+		r = buf_printf(&message, "%u: ", a->error_status);
+	if (r == 0)
+		r = buf_append_str(
+			&message, a->error_message ? a->error_message : "there was an error");
 	if (r == 0)
 		r = buf_terminate(&message);
-	if (a->error_type && is_one_of(a->error_type, limited))
-		fault.code = AGENT_ERROR_RATE_LIMITED;
-	fault.transient = a->error_type && is_one_of(a->error_type, transient);
-	fail(l, fault, r == 0 ? message.data : "the provider says that there was an error");
+	fail(l, fault_of_status(a->error_status),
+		r == 0 ? message.data : "the provider says that there was an error");
 }
 
 /* What reading the stream came to. */
@@ -264,7 +323,7 @@ static void settle(LlmRun *l, int error)
 {
 	static const char *const messages[] = {
 		"the stream holds what makes no sense: no JSON of this API, or no UTF-8",
-		"one event of the stream is larger than may be",
+		"the answer, or one event of it, is larger than may be",
 		"out of memory",
 	};
 	Fault fault = { .code = AGENT_ERROR_PROTOCOL, .pause_ms = -1 };
@@ -283,50 +342,87 @@ static void settle(LlmRun *l, int error)
 	}
 }
 
-/* Some servers do not say what they send. */
-static bool is_stream(const HttpResponse *response)
+/* Of a body that begins so, after any blanks. */
+static Form form_of(const HttpResponse *response, char first)
 {
-	return response->status == 200 && strncmp(response->content_type, "text/html", 9) != 0 &&
-	       strncmp(response->content_type, "application/json", 16) != 0;
+	static const char html[] = "text/html", not_of_a_stream[] = { '<', '\x1f' /* gzip */ };
+
+	if (response->status != 200 ||
+		strncasecmp(response->content_type, html, strlen(html)) == 0 ||
+		memchr(not_of_a_stream, first, sizeof(not_of_a_stream)))
+		return FORM_OTHER;
+	return first == '{' || first == '[' ? FORM_JSON : FORM_STREAM;
+}
+
+/* JSON may be the whole answer; of all else only the beginning is looked at. */
+static int keep_body(LlmRun *l, const char *bytes, size_t len)
+{
+	size_t most = l->form == FORM_JSON ? MAX_EVENT_BYTES : MAX_REFUSAL_BYTES;
+	size_t room = most - l->refusal.len;
+
+	if (len > room && l->form == FORM_JSON)
+		return -EMSGSIZE;
+	return buf_append(&l->refusal, bytes, len < room ? len : room);
 }
 
 static int on_body(const char *bytes, size_t len, void *userdata)
 {
 	LlmRun *l = userdata;
-	size_t room = MAX_REFUSAL_BYTES - l->refusal.len;
 	int r;
 
 	if (l->ended)
 		return 0; /* the rest of it, so that the connection may serve again */
-	if (is_stream(http_response(l->call))) {
-		r = sse_feed(&l->sse, bytes, len);
-		settle(l, r);
-		return r < 0 ? r : 0;
+	while (l->form == FORM_UNKNOWN && len > 0 && memchr(" \t\r\n", *bytes, 4)) {
+		bytes++;
+		len--;
 	}
-	r = buf_append(&l->refusal, bytes, len < room ? len : room);
-	if (r < 0)
+	if (len == 0)
+		return 0;
+	if (l->form == FORM_UNKNOWN)
+		l->form = form_of(http_response(l->call), *bytes);
+	r = l->form == FORM_STREAM ? sse_feed(&l->sse, bytes, len) : keep_body(l, bytes, len);
+	settle(l, r);
+	return r < 0 ? r : 0;
+}
+
+static void fail_unstreamed(LlmRun *l)
+{
+	const Fault fault = { .code = AGENT_ERROR_PROTOCOL, .pause_ms = -1 };
+	const char *type = http_response(l->call)->content_type;
+	_cleanup_buf_ Buf message = { 0 };
+	int r = buf_printf(&message, "%s answers with %s, not with a stream of events",
+		l->provider->name, type[0] ? type : "what has no type");
+
+	if (r == 0)
+		r = append_said(l, &message);
+	if (r == 0)
+		r = buf_terminate(&message);
+	fail(l, fault, r == 0 ? message.data : "the answer is no stream of events");
+}
+
+/* A body of JSON: all of an answer, or an error. */
+static void on_json(LlmRun *l)
+{
+	int r = l->dialect->on_whole(&l->decoder, l->refusal.data, l->refusal.len);
+
+	if (r == -EBADMSG)
+		fail_unstreamed(l);
+	else
 		settle(l, r);
-	return r;
 }
 
 /* The response is complete. */
 static void on_complete(LlmRun *l)
 {
-	const HttpResponse *response = http_response(l->call);
-	Fault fault = { .code = AGENT_ERROR_PROTOCOL, .pause_ms = -1 };
-	_cleanup_buf_ Buf message = { 0 };
+	const Fault fault = { .code = AGENT_ERROR_PROTOCOL, .pause_ms = -1 };
 	int r;
 
-	if (response->status != 200) {
+	if (http_response(l->call)->status != 200) {
 		refuse(l);
 		return;
 	}
-	if (!is_stream(response)) {
-		r = buf_printf(&message, "%s answers with %.64s, not with a stream of events",
-			l->provider->name, response->content_type);
-		if (r == 0)
-			r = buf_terminate(&message);
-		fail(l, fault, r == 0 ? message.data : "the answer is no stream of events");
+	if (l->form == FORM_JSON || l->form == FORM_OTHER) {
+		(l->form == FORM_JSON ? on_json : fail_unstreamed)(l);
 		return;
 	}
 	r = sse_end(&l->sse);
@@ -432,7 +528,8 @@ static int llm_run_new(const BackendSpec *spec, BackendRun **ret, const Backend 
 	sse_init(&l->sse, MAX_EVENT_BYTES, on_sse, l);
 	if (!request.model)
 		request.model = p->model ? p->model : "";
-	r = l->dialect->write_request(&request, &l->body);
+	l->model = strdup(request.model);
+	r = l->model ? l->dialect->write_request(&request, &l->body) : -ENOMEM;
 	if (r < 0) {
 		llm_free(&l->base);
 		return r;
@@ -506,7 +603,12 @@ static int send_request(LlmRun *l)
 	const ProviderSettings *p = l->provider;
 	const char *headers[MAX_HEADERS + 1];
 	_cleanup_buf_ Buf url = { 0 }, key = { 0 };
-	HttpCallbacks callbacks = { .on_body = on_body, .on_done = on_done, .userdata = l };
+	HttpCallbacks callbacks = {
+		.on_head = on_head,
+		.on_body = on_body,
+		.on_done = on_done,
+		.userdata = l,
+	};
 	HttpRequest request = {
 		.unix_socket = p->unix_socket,
 		.headers = headers,
@@ -554,15 +656,18 @@ static void llm_start(BackendRun *run)
 static void llm_cancel(BackendRun *run, uint32_t kill_grace_ms)
 {
 	LlmRun *l = llm(run);
+	const char *details;
 
 	(void)kill_grace_ms;
 	if (l->ended)
 		return;
+	details = error_details(l, NULL);
 	http_cancel(l->call);
 	l->call = NULL;
 	say_end(l, &(BackendEvent){ .type = BACKEND_ERROR,
 			   .code = AGENT_ERROR_CANCELLED,
-			   .message = "the call was given up" });
+			   .message = "the call was given up",
+			   .details = details });
 }
 
 static void llm_pause(BackendRun *run)
@@ -591,6 +696,7 @@ static void llm_free(BackendRun *run)
 	buf_done(&l->refusal);
 	buf_done(&l->details);
 	provider_settings_unref(l->provider);
+	free(l->model);
 	free(l);
 }
 

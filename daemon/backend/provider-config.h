@@ -1,7 +1,8 @@
-/* What the configuration says of a provider of language models, [provider NAME], and what may stand there.
+/* What the configuration says of a provider of language models, [provider NAME], and what may stand
+ * there.
  *
- * Owns nothing: the strings are the configuration's. None of them is a secret, but where one stands, unless a
- * header's value is one as it is.
+ * Owns nothing: the strings are the configuration's. None of them is a secret, but where one
+ * stands, unless a header's value is one as it is.
  *
  * Thread: any. */
 #pragma once

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/str.h"
 #include "daemon/backend/secret.h"
 
 #define SECRET_MAX_BYTES (16U * 1024)
@@ -36,6 +37,7 @@ void provider_settings_unref(ProviderSettings *p)
 		return;
 	for (size_t i = 0; i < p->n_headers; i++)
 		wipe(p->headers[i]);
+	blot_done(&p->secrets);
 	free(p->headers);
 	wipe(p->key);
 	free(p->name);
@@ -115,18 +117,21 @@ static int add_header(ProviderSettings *p, const ConfigHeader *header, Buf *why)
 {
 	const Subject subject = { p->name, "header", header->name, header->value };
 	_cleanup_buf_ Buf prefix = { 0 };
+	char **line = &p->headers[p->n_headers];
+	bool secret = secret_kind(header->value) >= 0;
 	int r = buf_printf(&prefix, "%s: ", header->name);
 
 	if (r == 0)
 		r = buf_terminate(&prefix);
-	if (r == 0 && secret_kind(header->value) >= 0)
-		r = read_secret(&subject, prefix.data, &p->headers[p->n_headers], why);
-	else if (r == 0 &&
-		 asprintf(&p->headers[p->n_headers], "%s%s", prefix.data, header->value) < 0)
+	if (r == 0 && secret)
+		r = read_secret(&subject, prefix.data, line, why);
+	else if (r == 0 && asprintf(line, "%s%s", prefix.data, header->value) < 0)
 		r = -ENOMEM;
-	if (r == 0)
-		p->n_headers++;
-	return r;
+	if (r < 0)
+		return r;
+	p->n_headers++;
+	/* One that is written out is none, and may be an everyday word. */
+	return secret ? blot_add(&p->secrets, *line + prefix.len) : 0;
 }
 
 static int read_secrets(ProviderSettings *p, const ConfigProvider *config, Buf *why)
@@ -143,6 +148,8 @@ static int read_secrets(ProviderSettings *p, const ConfigProvider *config, Buf *
 		return -ENOMEM;
 	if (config->key)
 		r = read_secret(&subject, "", &p->key, why);
+	if (r == 0 && p->key)
+		r = blot_add(&p->secrets, p->key);
 	for (size_t i = 0; r == 0 && i < config->headers.n; i++)
 		r = add_header(p, &config->headers.items[i], why);
 	return r;
@@ -208,29 +215,18 @@ int provider_settings_new(const ConfigProvider *config, ProviderSettings **ret, 
 	return 0;
 }
 
-/* Shorter ones may stand in a text by chance. */
-#define MIN_SCRUB_BYTES 6U
-
-static void scrub(char *text, const char *secret)
-{
-	size_t len = strlen(secret);
-
-	if (len < MIN_SCRUB_BYTES)
-		return;
-	while ((text = strstr(text, secret))) {
-		memset(text, '*', len);
-		text += len;
-	}
-}
-
 void provider_settings_scrub(const ProviderSettings *p, char *text)
 {
-	if (p->key)
-		scrub(text, p->key);
-	for (size_t i = 0; i < p->n_headers; i++) {
-		const char *value = strstr(p->headers[i], ": ");
+	blot_text(&p->secrets, text);
+}
 
-		if (value)
-			scrub(text, value + 2);
-	}
+bool provider_settings_is_same_caller(const ProviderSettings *a, const ProviderSettings *b)
+{
+	bool same = str_equal(a->base_url, b->base_url) &&
+		    str_equal(a->unix_socket, b->unix_socket) && str_equal(a->key, b->key) &&
+		    a->n_headers == b->n_headers;
+
+	for (size_t i = 0; same && i < a->n_headers; i++)
+		same = str_equal(a->headers[i], b->headers[i]);
+	return same;
 }

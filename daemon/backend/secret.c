@@ -128,8 +128,9 @@ int secret_explain(int error, size_t max, Buf *b)
 
 void secret_hide_process(void)
 {
-	/* The limit of cores would not do: it does not hold for a program that takes them by a pipe. Nor would a
-	 * mark on the pages of the secret itself: libraries copy what they send. */
+	/* The limit of cores would not do: it does not hold for a program that takes them by a
+	 * pipe. Nor would a mark on the pages of the secret itself: libraries copy what they send.
+	 */
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 

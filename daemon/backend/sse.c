@@ -132,7 +132,10 @@ static int on_line(Sse *s, const char *line, size_t len)
 		return add_data(s, value, (size_t)(end - value));
 	if (is_name(line, name_len, "event"))
 		set_name(s, value, (size_t)(end - value));
-	return 0;
+	if (!is_name(line, name_len, "error"))
+		return 0;
+	set_name(s, line, name_len);
+	return add_data(s, value, (size_t)(end - value));
 }
 
 /* Puts aside what there is of a line. */

@@ -1,9 +1,14 @@
-/* Server-sent events, as the WHATWG's HTML standard says they are to be parsed: out of a stream's bytes, however they
- * are cut, one event after another. `id` and `retry` are ignored: nothing reconnects here. Bytes are given out as they
- * came; that they are UTF-8 is for the receiver to check.
+/* Server-sent events, as the WHATWG's HTML standard says they are to be parsed: out of a stream's
+ * bytes, however they are cut, one event after another. `id` and `retry` are ignored: nothing
+ * reconnects here. Bytes are given out as they came; that they are UTF-8 is for the receiver to
+ * check.
  *
- * An event that comes whole in one piece is lent from that, and not copied. Else what there is of it is kept in one
- * buffer, which is given back when it has become large.
+ * One thing is not the standard's: a field `error`, by which servers of llama.cpp told of one until
+ * September 2025, is data of an event that is called "error". The standard would ignore it, and the
+ * answer would seem to have been empty.
+ *
+ * An event that comes whole in one piece is lent from that, and not copied. Else what there is of
+ * it is kept in one buffer, which is given back when it has become large.
  *
  * Owns its buffer. Embedded.
  *
@@ -48,9 +53,10 @@ typedef struct Sse {
 void sse_init(Sse *s, size_t max_bytes, SseOnEvent on_event, void *userdata);
 void sse_done(Sse *s);
 
-/* 0; -EMSGSIZE: above the bound; -ENOMEM; what on_event returned. After an error there is nothing to be fed any more. */
+/* 0; -EMSGSIZE: above the bound; -ENOMEM; what on_event returned. After an error there is nothing
+ * to be fed any more. */
 int sse_feed(Sse *s, const char *bytes, size_t len) _must_check_;
 
-/* The stream is over. Gives out an event that lacks its blank line, or its last line the end: the standard would drop
- * it, but there are servers that end so. As sse_feed(). */
+/* The stream is over. Gives out an event that lacks its blank line, or its last line the end: the
+ * standard would drop it, but there are servers that end so. As sse_feed(). */
 int sse_end(Sse *s) _must_check_;

@@ -134,7 +134,8 @@ static void fail_internal(AgentCall *call, int reason)
 	agent_call_error(call, &error);
 }
 
-/* Whoever changes nothing need not be found for a client that has gone; what else a client asked for is done. */
+/* Whoever changes nothing need not be found for a client that has gone; what else a client asked
+ * for is done. */
 static bool only_answers(const AgentCall *call)
 {
 	return call->request &&

@@ -1,5 +1,5 @@
-/* A request about one agent, on its way to it: finds whom an id or a prefix means, in memory or in the catalog, and waits for one
- * whose spawn is still being logged.
+/* A request about one agent, on its way to it: finds whom an id or a prefix means, in memory or in
+ * the catalog, and waits for one whose spawn is still being logged.
  *
  * Thread: main. */
 #pragma once
@@ -8,7 +8,8 @@
 
 typedef struct AgentCall AgentCall;
 
-/* Found. `agent` is NULL if it has ended and is not in memory any more; `seq` is that of its spawn. Owns the call. */
+/* Found. `agent` is NULL if it has ended and is not in memory any more; `seq` is that of its spawn.
+ * Owns the call. */
 typedef void (*AgentCallRun)(AgentCall *call, Agent *agent, uint64_t seq);
 
 struct AgentCall {
@@ -27,10 +28,11 @@ struct AgentCall {
 		AgentCall *call, const RpcError *error); /* NULL: the request is answered with it */
 };
 
-/* Finds the agent that params.agent_id names and calls run, now or later. The request is answered here if there is none. */
+/* Finds the agent that params.agent_id names and calls run, now or later. The request is answered
+ * here if there is none. */
 void agent_call(Control *control, Request *req, json_object *params, AgentCallRun run);
-/* The same for one id of several, agents[index]: request (which it must outlive), on_failed and userdata are set by the caller,
- * then it is started. -ENOMEM. */
+/* The same for one id of several, agents[index]: request (which it must outlive), on_failed and
+ * userdata are set by the caller, then it is started. -ENOMEM. */
 int agent_call_new(Control *control, const char *id, size_t index, AgentCallRun run,
 	AgentCall **ret) _must_check_;
 void agent_call_start(AgentCall *call);
@@ -43,5 +45,6 @@ void agent_call_wait(AgentCall *call, Agent *agent);
 /* Answer the call's request, and free the call. */
 void agent_call_reply(AgentCall *call, Buf *result, int error);
 void agent_call_error(AgentCall *call, const RpcError *error);
-/* There is none, or not any more: retention may take an agent between being found and being looked at. */
+/* There is none, or not any more: retention may take an agent between being found and being looked
+ * at. */
 void agent_call_not_found(AgentCall *call);

@@ -75,10 +75,12 @@ static void look_for_next(AgentSet *set)
 	agent_call_start(call);
 }
 
-/* One after the other, so that a request has no more than one job under way, and the first that fails ends it. */
+/* One after the other, so that a request has no more than one job under way, and the first that
+ * fails ends it. */
 static void look_on(AgentSet *set)
 {
-	/* One that is found at once comes back here: the loop goes on then, without going deeper. */
+	/* One that is found at once comes back here: the loop goes on then, without going deeper.
+	 */
 	if (set->looking)
 		return;
 	set->looking = true;

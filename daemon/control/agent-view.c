@@ -22,7 +22,7 @@ static void write_member(JsonWriter *w, json_object *spec, const char *key)
 {
 	json_object *value;
 
-	if (!json_object_object_get_ex(spec, key, &value))
+	if (!jsonx_member(spec, key, &value))
 		return;
 	jw_key(w, key);
 	jsonx_write(w, value);

@@ -17,8 +17,8 @@ typedef struct AgentNow {
 /* Main. */
 AgentNow agent_view_now(const Agent *a);
 
-/* `row->spec` must be there, or `list_spec` for an entry of a list. `now` NULL: it is in the catalog alone. Errors stick to the
- * writer. */
+/* `row->spec` must be there, or `list_spec` for an entry of a list. `now` NULL: it is in the
+ * catalog alone. Errors stick to the writer. */
 void agent_view_write(JsonWriter *w, const CatalogRow *row, const AgentNow *now);
 /* Without options and context, the prompt cut. */
 void agent_view_write_entry(JsonWriter *w, const CatalogRow *row, const AgentNow *now);

@@ -9,6 +9,7 @@
 
 #include "common/line-buffer.h"
 #include "common/list.h"
+#include "daemon/control/conn-group.h"
 #include "daemon/control/conn.h"
 #include "daemon/control/hangup.h"
 
@@ -25,7 +26,7 @@ typedef enum ConnState {
 	CONN_OPEN,
 	CONN_FINISHING, /* to be closed once the reply buffer is written */
 	CONN_LINGERING, /* all was written: reads past what the client still sends */
-	CONN_CLOSED,    /* to be freed at the end of the turn */
+	CONN_CLOSED,    /* to be freed in the flush */
 } ConnState;
 
 struct ConnServer {
@@ -34,19 +35,21 @@ struct ConnServer {
 	size_t max_line_bytes;
 	Hangup *hangup;
 	ListNode conns;
-	ListNode dirty; /* of those that conn_server_flush() has to look at */
+	ConnGroups groups;
+	ListNode dirty; /* the groups of those that conn_server_flush() has to look at */
+	ConnTotals totals;
 	uint32_t n_conns;
-	uint32_t n_served; /* connections that had lines handed out in this turn */
-	uint64_t share_us; /* of each of them, if they are as many as in the last turn */
-	bool lines_wait;   /* of one that has had its share */
-	size_t in_bytes;   /* in all line buffers */
-	bool finishing;    /* conn_server_finish() */
+	bool lines_wait; /* of one that has had its share */
+	size_t in_bytes; /* in all line buffers */
+	bool finishing;  /* conn_server_finish() */
 };
 
 struct Conn {
 	ConnServer *server;
+	ConnGroup *group;
 	ListNode node;
-	ListNode dirty_node;
+	ListNode dirty_node;   /* of group->dirty, or group->served */
+	uint64_t flushed_turn; /* of groups.turn: when it was looked at last */
 	int fd;
 	Peer peer;
 	ConnState state;
@@ -55,7 +58,7 @@ struct Conn {
 	bool eof;           /* its read side has ended */
 	bool deaf;          /* it hears nothing any more: what would be written is dropped */
 	bool held;          /* the output is another thread's */
-	bool lines_wait;    /* in the line buffer, for conn_must_wait() to end */
+	bool lines_wait;    /* in the line buffer or the socket, for conn_must_wait() to end */
 	bool unfinished;    /* the last line that was handed out, likewise */
 	bool hangup_is_set; /* in server->hangup */
 	uint32_t pending;
@@ -81,8 +84,8 @@ static inline size_t conn_out_waiting(const Conn *c)
 
 /* Those that have come, as far as the connection bears them and has its turn. */
 void conn_hand_out_lines(Conn *c);
-/* How long each may ask in it. */
-void conn_server_begin_turn(ConnServer *s);
+/* Those, and what can be read now. */
+void conn_serve(Conn *c);
 /* Frees what it has sent. */
 void conn_drop_input(Conn *c);
 /* Adds the read event or removes it, as things stand. */

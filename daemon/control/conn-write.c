@@ -10,12 +10,18 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/probe.h"
 
 /* What an idle connection keeps of its reply buffer. */
 #define OUT_KEEP_BYTES 4096
 
 /* What was written is moved out of the way only when it is this much. */
 #define OUT_SENT_BYTES (64U * 1024)
+
+/* What all groups may write for in one turn, and each of them at the least: of a thousand
+ * subscribers of one process some have to wait while somebody else asks something. */
+#define WRITE_US_PER_TURN  1000U
+#define WRITE_SHARE_MIN_US 50U
 
 /* A client that lingers and says nothing for so long is let go. */
 static const struct timeval linger_idle = { .tv_sec = 1 };
@@ -27,8 +33,11 @@ Buf *conn_out(Conn *c)
 
 void conn_kick(Conn *c)
 {
-	if (list_empty(&c->dirty_node))
-		list_append(&c->server->dirty, &c->dirty_node);
+	if (!list_empty(&c->dirty_node))
+		return;
+	list_append(&c->group->dirty, &c->dirty_node);
+	if (list_empty(&c->group->dirty_node))
+		list_append(&c->server->dirty, &c->group->dirty_node);
 }
 
 int conn_put_rest(Conn *c, const char *rest, size_t len)
@@ -141,6 +150,7 @@ void conn_destroy(Conn *c)
 	s->n_conns--;
 	conn_drop_input(c);
 	buf_done(&c->out);
+	conn_group_leave(c->group);
 	free(c);
 }
 
@@ -157,6 +167,7 @@ static int send_out(Conn *c)
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
+	PROBE2(written, c->fd, n);
 	c->out_sent += (size_t)n;
 	if ((size_t)n == waiting) {
 		drop_out(c);
@@ -182,8 +193,8 @@ static int pump(Conn *c)
 	return r;
 }
 
-/* Of a client that has gone, what it asked for is done all the same. One that is there and could not be told something must not wait for
- * it for ever. */
+/* Of a client that has gone, what it asked for is done all the same. One that is there and could
+ * not be told something must not wait for it for ever. */
 static void output_failed(Conn *c, int error)
 {
 	if (error == -EPIPE || error == -ECONNRESET) {
@@ -288,22 +299,73 @@ static void flush_conn(Conn *c)
 		wait_for_holder(c);
 }
 
-bool conn_server_flush(ConnServer *s)
+/* All of `from`, which becomes empty, before what is in `to`. */
+static void prepend_all(ListNode *to, ListNode *from)
+{
+	if (list_empty(from))
+		return;
+	from->prev->next = to->next;
+	to->next->prev = from->prev;
+	to->next = from->next;
+	from->next->prev = to;
+	list_init(from);
+}
+
+/* Until they have had their share; those that are left go first in the next turn. Whoever is kicked
+ * meanwhile waits for that, too. */
+static void flush_group(ConnGroup *g, uint64_t until_us)
 {
 	ListNode now;
 
-	conn_server_begin_turn(s);
-	if (list_empty(&s->dirty))
-		return false;
-	/* Moved to a list of its own: whoever is kicked meanwhile waits for the next turn. */
-	now = s->dirty;
-	now.next->prev = now.prev->next = &now;
-	list_init(&s->dirty);
+	list_init(&now);
+	prepend_all(&now, &g->served);
+	prepend_all(&now, &g->dirty);
 	while (!list_empty(&now)) {
 		Conn *c = container_of(now.next, Conn, dirty_node);
 
 		list_remove(&c->dirty_node);
+		c->flushed_turn = c->server->groups.turn;
 		flush_conn(c);
+		if (clock_monotonic_us() >= until_us)
+			break;
+	}
+	prepend_all(&g->dirty, &now);
+}
+
+static uint64_t write_share_us(const ConnServer *s, const ListNode *groups)
+{
+	uint64_t n = 0, share_us;
+
+	if (s->finishing)
+		return CONN_FINISH_MS * USEC_PER_MSEC;
+	list_foreach (node, groups)
+		n++;
+	share_us = WRITE_US_PER_TURN / (n > 0 ? n : 1);
+	return share_us > WRITE_SHARE_MIN_US ? share_us : WRITE_SHARE_MIN_US;
+}
+
+bool conn_server_flush(ConnServer *s)
+{
+	ListNode now;
+	uint64_t share_us;
+
+	s->lines_wait = false;
+	conn_groups_begin_turn(&s->groups);
+	if (list_empty(&s->dirty))
+		return false;
+	/* Moved to a list of its own: whoever is kicked meanwhile waits for the next turn. */
+	list_init(&now);
+	prepend_all(&now, &s->dirty);
+	share_us = write_share_us(s, &now);
+	while (!list_empty(&now)) {
+		ConnGroup *g = container_of(now.next, ConnGroup, dirty_node);
+
+		list_remove(&g->dirty_node);
+		g->n_conns++; /* it outlives its last connection */
+		flush_group(g, clock_monotonic_us() + share_us);
+		if (!list_empty(&g->dirty) && list_empty(&g->dirty_node))
+			list_append(&s->dirty, &g->dirty_node);
+		conn_group_leave(g);
 	}
 	return s->lines_wait || !list_empty(&s->dirty);
 }
@@ -341,8 +403,15 @@ void conn_server_finish(ConnServer *s)
 	uint64_t until_us = clock_monotonic_us() + CONN_FINISH_MS * USEC_PER_MSEC;
 
 	s->finishing = true;
-	list_foreach (node, &s->conns)
-		conn_hand_out_lines(container_of(node, Conn, node));
+	list_foreach (node, &s->conns) {
+		Conn *c = container_of(node, Conn, node);
+
+		/* Nobody has looked yet at what waits in the socket of one that had to wait. */
+		if (c->lines_wait && c->reading && c->state == CONN_OPEN)
+			conn_serve(c);
+		else
+			conn_hand_out_lines(c);
+	}
 	do
 		(void)conn_server_flush(s);
 	while (wait_for_readers(s) && clock_monotonic_us() < until_us);

@@ -9,13 +9,7 @@
 #include "daemon/control/conn-internal.h"
 
 /* What one client may send in one turn, so that it does not starve the others. */
-#define READ_BYTES_PER_TURN (128U * 1024)
-
-/* Time counts, too: requests differ a thousandfold in what they cost. A turn is shared by those who
- * asked something in the last one, so that whoever asks little is not long behind those who ask
- * much; but no share is so small that going round costs more than the requests. */
-#define SERVE_US_PER_TURN 1000U
-#define SHARE_MIN_US      50U
+#define READ_BYTES_PER_TURN (64U * 1024)
 
 /* What all line buffers may hold together: half lines, mostly, of up to max_request_bytes each.
  * Above that, those go that have been at it for the longest; but not for little. */
@@ -43,7 +37,7 @@ int conn_server_new(struct event_base *base, const ConnHooks *hooks, uint64_t ma
 	s->max_line_bytes = max_request_bytes;
 	list_init(&s->conns);
 	list_init(&s->dirty);
-	conn_server_begin_turn(s);
+	conn_groups_init(&s->groups);
 	r = hangup_new(base, on_hangup, &s->hangup);
 	if (r < 0) {
 		free(s);
@@ -66,6 +60,11 @@ void conn_server_free(ConnServer *s)
 uint32_t conn_server_count(const ConnServer *s)
 {
 	return s->n_conns;
+}
+
+ConnTotals *conn_server_totals(ConnServer *s)
+{
+	return &s->totals;
 }
 
 void conn_server_set_max_request_bytes(ConnServer *s, uint64_t max_request_bytes)
@@ -174,7 +173,7 @@ static void end_last_line(Conn *c)
 /* 1: there may be more. 0: that was all for now, or for ever. */
 static int read_once(Conn *c, size_t *total)
 {
-	size_t room;
+	size_t room, left = READ_BYTES_PER_TURN - *total;
 	char *space = line_buffer_space(&c->in, &room);
 	ssize_t n;
 
@@ -183,6 +182,10 @@ static int read_once(Conn *c, size_t *total)
 		conn_close(c);
 		return 0;
 	}
+	/* However much room there is: a client that writes meanwhile on another core can keep a
+	 * recv() going for as long as there is. */
+	if (room > left)
+		room = left;
 	n = recv(c->fd, space, room, MSG_DONTWAIT);
 	if (n > 0) {
 		line_buffer_commit(&c->in, (size_t)n);
@@ -216,21 +219,10 @@ static void forget_input(Conn *c)
 		conn_close(c);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *userdata)
+void conn_serve(Conn *c)
 {
-	Conn *c = userdata;
 	size_t total = 0;
 
-	(void)fd;
-	if (c->state == CONN_LINGERING) {
-		if (what & EV_TIMEOUT)
-			conn_close(c);
-		else
-			forget_input(c);
-		return;
-	}
-	c->server->n_served++;
-	c->share_ends_us = clock_monotonic_us() + c->server->share_us;
 	/* Those that had to wait first. */
 	conn_hand_out_lines(c);
 	if (c->state == CONN_OPEN && c->reading && !c->lines_wait && !conn_is_full(c)) {
@@ -240,7 +232,55 @@ static void on_readable(evutil_socket_t fd, short what, void *userdata)
 	}
 	count_input(c);
 	conn_update_reading(c);
+}
+
+static void serve_for(Conn *c, uint64_t share_us)
+{
+	uint64_t now_us = clock_monotonic_us();
+
+	c->share_ends_us = now_us + share_us;
+	conn_serve(c);
+	conn_group_end(c->group, clock_monotonic_us() - now_us);
+}
+
+/* What it still sends is read at its group's expense; but the time is up when it is. */
+static void linger_on(Conn *c, uint64_t share_us, bool timeout)
+{
+	uint64_t now_us = clock_monotonic_us(), before = c->lingered_bytes;
+
+	if (share_us == 0 && !timeout)
+		return;
+	/* If we are late, the time is over before what has come meanwhile was seen. */
+	forget_input(c);
+	if (timeout && c->lingered_bytes == before)
+		conn_close(c);
+	conn_group_end(c->group, clock_monotonic_us() - now_us);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *userdata)
+{
+	Conn *c = userdata;
+	ConnGroups *groups = &c->server->groups;
+	/* One that waits for being written to keeps its place. */
+	bool waits = !list_empty(&c->dirty_node) && c->flushed_turn != groups->turn;
+	uint64_t share_us = conn_group_begin(groups, c->group);
+
+	(void)fd;
+	if (c->state == CONN_LINGERING) {
+		linger_on(c, share_us, what & EV_TIMEOUT);
+		return;
+	}
 	conn_kick(c);
+	if (share_us == 0) {
+		c->lines_wait = true;
+		return;
+	}
+	serve_for(c, share_us);
+	if (waits)
+		return;
+	/* Those that could not be heard are heard first in the next turn. */
+	list_remove(&c->dirty_node);
+	list_append(&c->group->served, &c->dirty_node);
 }
 
 void conn_update_reading(Conn *c)
@@ -257,21 +297,14 @@ void conn_update_reading(Conn *c)
 	}
 }
 
-void conn_server_begin_turn(ConnServer *s)
-{
-	uint64_t share = SERVE_US_PER_TURN / (s->n_served > 0 ? s->n_served : 1);
-
-	s->share_us = share > SHARE_MIN_US ? share : SHARE_MIN_US;
-	s->n_served = 0;
-	s->lines_wait = false;
-}
-
 int conn_new(ConnServer *s, int fd, const Peer *peer, Conn **ret)
 {
 	Conn *c = calloc(1, sizeof(*c));
 
-	if (!c)
+	if (!c || conn_group_join(&s->groups, peer->pid, &c->group) < 0) {
+		free(c);
 		return -ENOMEM;
+	}
 	c->server = s;
 	c->fd = fd;
 	c->peer = *peer;
@@ -280,6 +313,7 @@ int conn_new(ConnServer *s, int fd, const Peer *peer, Conn **ret)
 	if (event_assign(&c->read_event, s->base, fd, EV_READ | EV_PERSIST, on_readable, c) < 0 ||
 		event_assign(&c->write_event, s->base, fd, EV_WRITE, conn_on_writable, c) < 0 ||
 		event_add(&c->read_event, NULL) < 0) {
+		conn_group_leave(c->group);
 		free(c);
 		return -ENOMEM;
 	}

@@ -25,6 +25,12 @@ struct event_base;
 typedef struct Conn Conn;
 typedef struct ConnServer ConnServer;
 
+/* Clients that have come since the daemon was started. */
+typedef struct ConnTotals {
+	uint64_t accepted;
+	uint64_t without_role, too_many; /* sent away */
+} ConnTotals;
+
 /* What a subscription gives its connection. */
 typedef struct ConnStream {
 	/* The reply buffer is empty and the socket was writable: write up to a turn's worth to
@@ -65,10 +71,12 @@ void conn_server_free(ConnServer *s);
 /* Writes what the connections have to say: once at the end of each turn of the main loop. True:
  * some have more to say at once (the loop should not sleep). */
 bool conn_server_flush(ConnServer *s);
-/* The last one, when the daemon ends: streams are not asked any more, and replies that a full socket held up get a little time
- * to go out. Nobody may hold an output. */
+/* The last one, when the daemon ends: streams are not asked any more, and replies that a full
+ * socket held up get a little time to go out. Nobody may hold an output. */
 void conn_server_finish(ConnServer *s);
 uint32_t conn_server_count(const ConnServer *s);
+/* Counted by whoever accepts. Lends. */
+ConnTotals *conn_server_totals(ConnServer *s);
 void conn_server_set_max_request_bytes(ConnServer *s, uint64_t max_request_bytes);
 
 /* Takes `fd` (non-blocking, O_CLOEXEC), on success only. -errno. */
@@ -82,16 +90,16 @@ void *conn_data(const Conn *c);
 
 /* The reply buffer, to append to; then conn_kick(). */
 Buf *conn_out(Conn *c);
-/* There is something to write: it is done in this turn's flush. */
+/* There is something to write: it is done in the next flush that its group has time in. */
 void conn_kick(Conn *c);
 /* The rest of a line that the stream has half sent: goes before what is in the reply buffer.
  * -ENOMEM: then the connection cannot go on, and has to be closed. */
 int conn_put_rest(Conn *c, const char *rest, size_t len) _must_check_;
 
 /* Requests that are not answered yet: what keeps a half-closed connection open. When they weigh
- * too much (CONN_MAX_PENDING, 1 for a small one, and 1 for each KiB of it), or too many bytes of replies wait
- * (CONN_MAX_OUT_BYTES), it is not read from until that is over. What was begun by then may still
- * fill the buffer; above CONN_HARD_OUT_BYTES it is closed. */
+ * too much (CONN_MAX_PENDING, 1 for a small one, and 1 for each KiB of it), or too many bytes of
+ * replies wait (CONN_MAX_OUT_BYTES), it is not read from until that is over. What was begun by then
+ * may still fill the buffer; above CONN_HARD_OUT_BYTES it is closed. */
 #define CONN_MAX_PENDING    16384U
 #define CONN_MAX_OUT_BYTES  (1024U * 1024)
 #define CONN_HARD_OUT_BYTES (256U * 1024 * 1024)
@@ -118,7 +126,7 @@ void conn_hold_output(Conn *c, bool hold);
 
 /* Closed once all that waits is written; no more is read. */
 void conn_close_after_flush(Conn *c);
-/* Closed at the end of this turn, whatever waits. */
+/* Closed in the next flush that its group has time in, whatever waits. */
 void conn_close(Conn *c);
 /* Nothing that is said to this client any more would reach it. */
 bool conn_is_closing(const Conn *c);

@@ -12,6 +12,7 @@
 
 static const RpcMethod methods[_METHOD_MAX] = {
 	[METHOD_DAEMON_STATUS] = method_daemon_status,
+	[METHOD_DAEMON_METRICS] = method_daemon_metrics,
 	[METHOD_AGENT_SPAWN] = method_agent_spawn,
 	[METHOD_AGENT_GET] = method_agent_get,
 	[METHOD_AGENT_LIST] = method_agent_list,
@@ -39,8 +40,10 @@ int control_new(const ControlStart *start, Control **ret)
 	c->log = start->log;
 	c->reader = start->reader;
 	c->orchestrator = start->orchestrator;
+	c->cgroups = start->cgroups;
 	c->instance_id = start->instance_id;
 	c->started_us = clock_monotonic_us();
+	c->started_at_us = clock_realtime_us();
 	list_init(&c->calls);
 	r = rpc_new(methods, c, start->config->max_batch, &c->rpc);
 	if (r == 0)

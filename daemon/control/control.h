@@ -1,4 +1,5 @@
-/* Main's half of everything about clients: the methods, and what they need of the rest of the daemon.
+/* Main's half of everything about clients: the methods, and what they need of the rest of the
+ * daemon.
  *
  * Thread: main. */
 #pragma once
@@ -7,6 +8,7 @@
 #include "daemon/config.h"
 #include "daemon/control/conn.h"
 #include "daemon/control/rpc.h"
+#include "daemon/reaper/reaper-delegation.h"
 
 typedef struct Hub Hub;
 typedef struct StatsCache StatsCache;
@@ -23,6 +25,7 @@ typedef struct Control {
 	EventLog *log;
 	Reader *reader;
 	Orchestrator *orchestrator;
+	const Delegation *cgroups; /* lent */
 	Rpc *rpc;
 	ConnServer *conns;
 	Hub *hub;
@@ -31,7 +34,8 @@ typedef struct Control {
 	AgentText latest;
 	bool finishing; /* nothing is begun any more */
 	Uuid instance_id;
-	uint64_t started_us; /* monotonic */
+	uint64_t started_us;    /* monotonic, */
+	uint64_t started_at_us; /* and realtime */
 } Control;
 
 typedef struct ControlStart {
@@ -40,6 +44,7 @@ typedef struct ControlStart {
 	EventLog *log;
 	Reader *reader;
 	Orchestrator *orchestrator;
+	const Delegation *cgroups;
 	Uuid instance_id;
 } ControlStart;
 
@@ -53,21 +58,22 @@ void control_accepted(Control *c, Agent *a);
 void control_batch(Control *c, const Batch *batch);
 /* At the end of each turn of the main loop. True: there is more to write at once. */
 bool control_end_turn(Control *c);
-/* The end of the last turn, once the reader has stopped and what it did was delivered: what nobody will answer any more is
- * shutting_down, and the last replies go out. */
+/* The end of the last turn, once the reader has stopped and what it did was delivered: what nobody
+ * will answer any more is shutting_down, and the last replies go out. */
 void control_finish(Control *c);
 
-/* Answers with what was written (lent), or with internal_error if that failed; -ECANCELED, a job that was dropped, is
- * shutting_down: else there is nobody to read it. */
+/* Answers with what was written (lent), or with internal_error if that failed; -ECANCELED, a job
+ * that was dropped, is shutting_down: else there is nobody to read it. */
 void control_reply(Request *req, Buf *result, int error);
-/* Posts the job of a request that does nothing but answer: it is dropped when its client goes. The job's done() has to answer the
- * request, or to call request_forget_on_gone(). */
+/* Posts the job of a request that does nothing but answer: it is dropped when its client goes. The
+ * job's done() has to answer the request, or to call request_forget_on_gone(). */
 void control_post(Control *c, Request *req, ReaderJob *job);
 /* not_found for an id that names no agent. */
 void control_not_found_error(RpcError *e, const char *id);
 
 /* The methods, in method-*.c. */
 void method_daemon_status(Request *req, json_object *params, void *userdata);
+void method_daemon_metrics(Request *req, json_object *params, void *userdata);
 void method_agent_spawn(Request *req, json_object *params, void *userdata);
 void method_agent_get(Request *req, json_object *params, void *userdata);
 void method_agent_list(Request *req, json_object *params, void *userdata);

@@ -239,9 +239,27 @@ int filter_wants_event(const Filter *f, FilterMemory *m, Reader *reader, const L
 	return ask(f, m, reader, view, record->agent);
 }
 
+static Places *places_of(const Filter *f, FilterMemory *m)
+{
+	m->places.agents = f->agents;
+	m->places.n_agents = f->n_agents;
+	return &m->places;
+}
+
+int filter_skip(const Filter *f, FilterMemory *m, Scan *s)
+{
+	return f->by_agents ? scan_skip(s, places_of(f, m)) : 0;
+}
+
+int filter_skip_back(const Filter *f, FilterMemory *m, Scan *s)
+{
+	return f->by_agents ? scan_skip_back(s, places_of(f, m)) : 0;
+}
+
 void filter_memory_done(FilterMemory *m)
 {
 	free(m->agents);
 	buf_done(&m->scratch);
+	places_clear(&m->places);
 	*m = (FilterMemory){ 0 };
 }

@@ -4,6 +4,8 @@
 #include <event2/event.h>
 
 #include "common/log.h"
+#include "common/probe.h"
+#include "daemon/control/trace.h"
 
 /* How often a subscription that gets nothing is told how far the log is. */
 #define LIVE_TICK_S 10
@@ -14,6 +16,7 @@ struct Hub {
 	ListNode by_agent; /* the others */
 	struct event *tick;
 	uint32_t n;
+	Trace trace;
 };
 
 static void on_tick(evutil_socket_t fd, short what, void *userdata);
@@ -27,6 +30,7 @@ int hub_new(Control *control, Hub **ret)
 	h->control = control;
 	list_init(&h->by_batch);
 	list_init(&h->by_agent);
+	trace_init(&h->trace);
 	h->tick = evtimer_new(control->base, on_tick, h);
 	if (!h->tick) {
 		free(h);
@@ -143,6 +147,32 @@ static uint32_t wake_by_agents(const Batch *b)
 	return types;
 }
 
+static void expect_takers(
+	ListNode *subscriptions, uint64_t seq, const BatchEntry *entry, TraceEvent *e)
+{
+	list_foreach (node, subscriptions) {
+		Subscription *s = container_of(node, Subscription, node);
+
+		if (s->cursor <= seq && subscription_wants(s, entry))
+			trace_expect(e, &s->traced);
+	}
+}
+
+static void trace_batch(Hub *h, const Batch *b)
+{
+	for (size_t i = 0; i < b->n_marks; i++) {
+		uint64_t seq = b->marks[i].seq;
+		const BatchEntry *entry = &b->entries[seq - b->first_seq];
+		TraceEvent *e = trace_publish(&h->trace, b, i);
+
+		if (!e)
+			continue;
+		expect_takers(&h->by_batch, seq, entry, e);
+		expect_takers(&h->by_agent, seq, entry, e);
+		trace_settle(e);
+	}
+}
+
 void hub_batch(Hub *h, const Batch *b)
 {
 	const struct timeval tick = { .tv_sec = LIVE_TICK_S };
@@ -158,6 +188,8 @@ void hub_batch(Hub *h, const Batch *b)
 	}
 	if (h->n > 0 && !evtimer_pending(h->tick, NULL) && evtimer_add(h->tick, &tick) < 0)
 		log_warning("out of memory: idle subscriptions are not told how far the log is");
+	trace_batch(h, b);
+	PROBE2(published, b->first_seq, b->n);
 }
 
 static void tell(Hub *h, ListNode *list)
@@ -187,6 +219,31 @@ static void on_tick(evutil_socket_t fd, short what, void *userdata)
 uint32_t hub_count(const Hub *h)
 {
 	return h->n;
+}
+
+static uint32_t list_behind(const ListNode *list, uint64_t end_seq, uint64_t *seq)
+{
+	uint32_t n = 0;
+
+	list_foreach (node, list) {
+		const Subscription *s = container_of(node, Subscription, node);
+
+		if (s->in_sync || s->cursor >= end_seq)
+			continue;
+		n++;
+		if (s->cursor < *seq)
+			*seq = s->cursor;
+	}
+	return n;
+}
+
+uint32_t hub_behind(const Hub *h, uint64_t *ret_seq)
+{
+	uint64_t end_seq = eventlog_end_seq(h->control->log);
+
+	*ret_seq = end_seq;
+	return list_behind(&h->by_batch, end_seq, ret_seq) +
+	       list_behind(&h->by_agent, end_seq, ret_seq);
 }
 
 bool hub_is_idle(const Hub *h, const Subscription *s)

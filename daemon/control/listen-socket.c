@@ -49,16 +49,22 @@ static int lock_directory(const char *path)
 	return fd;
 }
 
-/* 0: nobody is there, and no file either. */
-static int clear_place(const char *path, const struct sockaddr_un *address)
+static int cannot_make(const char *path, int error)
+{
+	log_error("the control socket cannot be made at %s: %s", path, strerror(error));
+	return -error;
+}
+
+/* 0: nothing is there; 1: what a dead daemon left. */
+static int look_at(const char *path, const struct sockaddr_un *address)
 {
 	_cleanup_close_ int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct stat st;
 
 	if (probe < 0)
-		return -errno;
+		return cannot_make(path, errno);
 	if (lstat(path, &st) < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return errno == ENOENT ? 0 : cannot_make(path, errno);
 	if (!S_ISSOCK(st.st_mode)) {
 		log_error("%s is there, and it is no socket", path);
 		return -EEXIST;
@@ -70,10 +76,28 @@ static int clear_place(const char *path, const struct sockaddr_un *address)
 	}
 	if (errno == ENOENT)
 		return 0;
-	if (errno != ECONNREFUSED)
-		return -errno;
+	return errno == ECONNREFUSED ? 1 : cannot_make(path, errno);
+}
+
+int listen_socket_check(const char *path)
+{
+	struct sockaddr_un address;
+	int r = fill_address(path, &address);
+
+	if (r == 0)
+		r = look_at(path, &address);
+	return r < 0 ? r : 0;
+}
+
+/* 0: nobody is there, and no file either. */
+static int clear_place(const char *path, const struct sockaddr_un *address)
+{
+	int r = look_at(path, address);
+
+	if (r <= 0)
+		return r;
 	log_info("%s was left by a daemon that is dead: it is taken over", path);
-	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+	return unlink(path) < 0 && errno != ENOENT ? cannot_make(path, errno) : 0;
 }
 
 static int set_access(const char *path, mode_t mode, const char *group)
@@ -86,9 +110,9 @@ static int set_access(const char *path, mode_t mode, const char *group)
 			return -ENOENT;
 		}
 		if (chown(path, (uid_t)-1, found->gr_gid) < 0)
-			return -errno;
+			return cannot_make(path, errno);
 	}
-	return chmod(path, mode) < 0 ? -errno : 0;
+	return chmod(path, mode) < 0 ? cannot_make(path, errno) : 0;
 }
 
 static int make_file(const char *path, const struct sockaddr_un *address, mode_t mode,
@@ -101,9 +125,9 @@ static int make_file(const char *path, const struct sockaddr_un *address, mode_t
 	 * set_access(). */
 	if (fchmod(s->fd, 0600) < 0 ||
 		bind(s->fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
-		return -errno;
-	r = lstat(path, &st) < 0 ? -errno : 0;
-	if (r < 0) {
+		return cannot_make(path, errno);
+	if (lstat(path, &st) < 0) {
+		r = cannot_make(path, errno);
 		(void)unlink(path);
 		return r;
 	}
@@ -112,11 +136,11 @@ static int make_file(const char *path, const struct sockaddr_un *address, mode_t
 	s->path = strdup(path);
 	if (!s->path) {
 		(void)unlink(path);
-		return -ENOMEM;
+		return cannot_make(path, ENOMEM);
 	}
 	r = set_access(path, mode, group);
 	if (r == 0 && listen(s->fd, SOMAXCONN) < 0)
-		r = -errno;
+		r = cannot_make(path, errno);
 	return r;
 }
 
@@ -133,10 +157,10 @@ int listen_socket_open(const char *path, mode_t mode, const char *group, ListenS
 	r = clear_place(path, &address);
 	if (r == 0) {
 		s.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-		r = s.fd < 0 ? -errno : make_file(path, &address, mode, group, &s);
+		r = s.fd < 0 ? cannot_make(path, errno)
+			     : make_file(path, &address, mode, group, &s);
 	}
 	if (r < 0) {
-		log_error("the control socket cannot be made at %s: %s", path, strerror(-r));
 		listen_socket_close(&s);
 		return r;
 	}

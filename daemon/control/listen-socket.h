@@ -14,6 +14,9 @@ typedef struct ListenSocket {
 	ino_t inode;
 } ListenSocket;
 
+/* Whether listen_socket_open() would be refused the place: -EADDRINUSE, somebody answers there;
+ * -EEXIST, something else is there. -errno; the reason is logged. Changes nothing. */
+int listen_socket_check(const char *path) _must_check_;
 /* Binds and listens; non-blocking, O_CLOEXEC. `mode` and `group` (NULL: leave it) hold before
  * anybody can connect. -EADDRINUSE: somebody answers there. -errno; the reason is logged. */
 int listen_socket_open(

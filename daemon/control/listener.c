@@ -18,7 +18,7 @@
 #include "daemon/control/listen-socket.h"
 
 /* Clients that come in one turn, so that those who are there are served meanwhile. */
-#define ACCEPTS_PER_TURN 64
+#define ACCEPTS_PER_TURN 8
 
 /* Without a descriptor for the next client, accepting pauses: the client stays in the queue, and
  * the socket would be ready at every turn. */
@@ -62,14 +62,17 @@ static void refuse(int fd, const RpcError *e)
 /* True: it was told why not. */
 static bool is_refused(const Listener *l, int fd, const Peer *peer)
 {
+	ConnTotals *totals = conn_server_totals(l->server);
 	_cleanup_rpc_error_ RpcError e = { 0 };
 
 	if (peer->role < ROLE_OBSERVE) {
+		totals->without_role++;
 		log_notice("uid %u may not connect", (unsigned)peer->uid);
 		(void)rpc_error_set(
 			&e, RPC_PERMISSION_DENIED, "uid %u has no role here", (unsigned)peer->uid);
 		rpc_error_add_string(&e, "need", role_to_string(ROLE_OBSERVE));
 	} else if (conn_server_count(l->server) >= l->config->max_clients) {
+		totals->too_many++;
 		(void)rpc_error_set(
 			&e, RPC_QUEUE_FULL, "there are %u clients already", l->config->max_clients);
 		rpc_error_add_uint(&e, "limit", l->config->max_clients);
@@ -91,10 +94,12 @@ static void take_client(Listener *l, int new_fd)
 		return;
 	if (r == 0)
 		r = conn_new(l->server, fd, &peer, &c);
-	if (r == 0)
-		TAKE_FD(fd);
-	else
+	if (r < 0) {
 		log_error("a client cannot be served: %s", strerror(-r));
+		return;
+	}
+	conn_server_totals(l->server)->accepted++;
+	TAKE_FD(fd);
 }
 
 static void pause_accepting(Listener *l, int error)
@@ -207,6 +212,19 @@ static int open_own(Listener *l)
 		l->path, (mode_t)l->config->socket_mode, l->config->socket_group, &l->own);
 	l->fd = l->own.fd;
 	return r;
+}
+
+int listener_check(const Config *config)
+{
+	_cleanup_free_ char *path = NULL;
+	int r;
+
+	if (sd_listen_fds(0) > 0)
+		return 0;
+	if (config->socket)
+		return listen_socket_check(config->socket);
+	r = config_places_socket(geteuid(), &path);
+	return r < 0 ? r : listen_socket_check(path);
 }
 
 int listener_new(struct event_base *base, ConnServer *server, const Config *config, Listener **ret)

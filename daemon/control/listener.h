@@ -11,6 +11,9 @@
 
 typedef struct Listener Listener;
 
+/* -EADDRINUSE and the like, logged: listener_new() would find the place of the socket taken. Makes
+ * nothing. */
+int listener_check(const Config *config) _must_check_;
 /* A socket that systemd hands over (sd_listen_fds()) is used before all others. Else
  * config->socket; NULL: the usual place (socket-path.h: as root SOCKET_PATH_SYSTEM, else
  * $XDG_RUNTIME_DIR/liongate/control.sock, else SOCKET_PATH_SYSTEM; its directory is made). It

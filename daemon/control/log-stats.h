@@ -1,4 +1,5 @@
-/* What the events of the log come to, for events.stats; and the sums of sealed segments, which do not change any more.
+/* What the events of the log come to, for events.stats; and the sums of sealed segments, which do
+ * not change any more.
  *
  * Thread: the reader's, but for stats_cache_new() and _free(). */
 #pragma once

@@ -88,7 +88,8 @@ static void get_later(AgentCall *call, Agent *a, uint64_t seq)
 	j->call = call;
 	j->seq = seq;
 	if (a) {
-		/* Its ending is set once and its counters are copied, so the reader may look at the row. */
+		/* Its ending is set once and its counters are copied, so the reader may look at the
+		 * row. */
 		j->agent = a;
 		a->holds++;
 		j->row = agent_row(a);

@@ -30,6 +30,25 @@ static void write_log(JsonWriter *w, const Control *c)
 	jw_object_end(w);
 }
 
+/* How the daemon sees to it that no program outlives its agent, and keeps to its limits. */
+static void write_containment(JsonWriter *w, const Delegation *cgroups)
+{
+	bool any = cgroups->agents_fd >= 0;
+
+	jw_key(w, "containment");
+	jw_object_begin(w);
+	jw_key_cstring(w, "by", any ? "cgroup" : "process walk");
+	jw_key(w, "controllers");
+	jw_array_begin(w);
+	for (CgroupController i = 0; i < _CGROUP_CONTROLLER_MAX; i++)
+		if (delegation_has(cgroups, i))
+			jw_cstring(w, cgroup_controller_to_string(i));
+	jw_array_end(w);
+	if (!any)
+		jw_key_cstring(w, "reason", cgroups->reason);
+	jw_object_end(w);
+}
+
 static void write_limits(JsonWriter *w, const Config *config)
 {
 	jw_key(w, "limits");
@@ -68,6 +87,7 @@ void method_daemon_status(Request *req, json_object *params, void *userdata)
 	jw_key_uint(&w, "clients", conn_server_count(c->conns));
 	jw_key_uint(&w, "subscribers", hub_count(c->hub));
 	write_log(&w, c);
+	write_containment(&w, c->cgroups);
 	write_limits(&w, c->config);
 	jw_object_end(&w);
 	control_reply(req, &result, jw_finish(&w));

@@ -38,8 +38,8 @@ static void unpark(Request *req, void *userdata)
 	free(p);
 }
 
-/* True: another request of that connection is about a subscription and not answered yet; this one is begun once it is, or
- * answered. */
+/* True: another request of that connection is about a subscription and not answered yet; this one
+ * is begun once it is, or answered. */
 static bool park(Control *c, Request *req, json_object *params, RpcMethod method)
 {
 	Parked *p = malloc(sizeof(*p));

@@ -1,4 +1,5 @@
-/* agent.list: what is in memory and what the catalog has, as one list; where both know an agent, memory wins. */
+/* agent.list: what is in memory and what the catalog has, as one list; where both know an agent,
+ * memory wins. */
 #include <errno.h>
 #include <string.h>
 
@@ -38,7 +39,8 @@ typedef struct ListJob {
 	Found *found;            /* newest first; room for limit + 1 */
 	size_t n_found, n_shown; /* of them have an entry */
 	Buf text;
-	Entry *entries; /* newest first, those from memory before the others; room for twice limit + 1 */
+	Entry *entries; /* newest first, those from memory before the others; room for twice limit +
+			   1 */
 	size_t n;
 	Buf result;
 } ListJob;
@@ -136,7 +138,8 @@ static bool matches(const ListJob *j, const Agent *a)
 	return filter_wants_agent(j->filter, a);
 }
 
-/* What was asked of a held agent does not change, and its ending is set once: the reader may look at the row. */
+/* What was asked of a held agent does not change, and its ending is set once: the reader may look
+ * at the row. */
 static Found hold(Agent *a)
 {
 	CatalogRow row = agent_row(a);

@@ -26,6 +26,7 @@ typedef struct OutputJob {
 	uint64_t chunks;
 	bool found;    /* a chunk, of whatever channel */
 	bool headless; /* before the first of them, events are missing */
+	Places places; /* of the agent's events */
 	Buf text;      /* up to `position` */
 	bool more;
 } OutputJob;
@@ -97,7 +98,8 @@ static int take_chunk(OutputJob *j, const ScanEvent *e)
 	return r == -EBADMSG ? 0 : r;
 }
 
-/* The first chunk that is there, on whatever channel, after some events were not. -ENODATA: there were others before it. */
+/* The first chunk that is there, on whatever channel, after some events were not. -ENODATA: there
+ * were others before it. */
 static int check_head(OutputJob *j, const ScanEvent *e)
 {
 	const char *event, *index;
@@ -119,6 +121,11 @@ static int step(OutputJob *j)
 	ScanEvent e;
 	int r;
 
+	if (j->scan.seq > j->to)
+		return 1;
+	r = scan_skip(&j->scan, &j->places);
+	if (r < 0)
+		return r;
 	if (j->scan.seq > j->to)
 		return 1;
 	r = scan_next(&j->scan, &e, &gap_from);
@@ -160,6 +167,7 @@ static int begin(OutputJob *j, Reader *reader)
 	if (r < 0)
 		return r;
 	j->headless = j->from < oldest_seq;
+	j->places = (Places){ .agents = &j->seq, .n_agents = 1 };
 	return scan_init(&j->scan, reader, &j->view, j->headless ? oldest_seq : j->from);
 }
 
@@ -247,6 +255,7 @@ static void output_done(ReaderJob *job)
 	_cleanup_buf_ Buf result = { 0 };
 
 	scan_done(&j->scan);
+	places_clear(&j->places);
 	log_view_release(&j->view);
 	if (job->error == -ENODATA)
 		fail_pruned(j);

@@ -37,7 +37,7 @@ static void write_fault(JsonWriter *w, const ProviderFault *fault)
 	jw_key(w, "last_error");
 	jw_object_begin(w);
 	write_time(w, "time", fault->time_us);
-	jw_key_cstring(w, "code", agent_error_to_string(fault->code));
+	jw_key_name(w, "code", agent_error_to_string(fault->code));
 	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
 		write_member(w, fault, members[i]);
 	jw_object_end(w);
@@ -64,7 +64,7 @@ static void write_provider(JsonWriter *w, const Provider *p)
 	if (s->model)
 		jw_key_cstring(w, "model", s->model);
 	jw_key_uint(w, "running", p->limiter.running);
-	jw_key_uint(w, "waiting", (uint64_t)p->gate.queued + p->n_delayed);
+	jw_key_uint(w, "waiting", provider_waiting(p));
 	write_number(w, "max_concurrent", s->max_concurrent);
 	write_number(w, "requests_per_minute", s->requests_per_minute);
 	write_number(w, "tokens_per_minute", s->tokens_per_minute);

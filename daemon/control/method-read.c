@@ -8,7 +8,9 @@
 #include "daemon/eventlog/scan.h"
 
 /* How many events are looked at for one reply. */
-#define READ_EVENTS 1048576U
+#define READ_EVENTS    1048576U
+/* And as how many it counts to look up where in a segment some agents' are. */
+#define LOOK_UP_EVENTS 16384U
 
 typedef struct ReadJob {
 	ReaderJob job;
@@ -61,15 +63,20 @@ static int take_event(ReadJob *j, const ScanEvent *e)
 /* 1: done; scan.seq is where to go on. */
 static int step(ReadJob *j)
 {
-	uint64_t gap_from;
+	uint64_t gap_from, base;
 	ScanEvent e;
 	int r;
 
-	if (j->looked_at++ == READ_EVENTS && j->scan.seq < j->view.end_seq) {
+	if (j->looked_at++ >= READ_EVENTS && j->scan.seq < j->view.end_seq) {
 		j->more = true;
 		return 1;
 	}
-	r = scan_next(&j->scan, &e, &gap_from);
+	base = j->memory.places.base;
+	r = filter_skip(j->filter, &j->memory, &j->scan);
+	if (j->memory.places.base != base)
+		j->looked_at += LOOK_UP_EVENTS;
+	if (r >= 0)
+		r = scan_next(&j->scan, &e, &gap_from);
 	if (r == SCAN_END)
 		return 1;
 	if (r != SCAN_EVENT)

@@ -18,7 +18,7 @@ typedef struct Spawn {
 		*params; /* one reference; the job's while it looks up; NULL once it is submitted */
 	bool follow;
 	bool names_provider, names_model; /* by itself */
-	bool full;                        /* there is no room for one more */
+	RpcError refusal;                 /* why it can be no new one; its message is "": it can */
 	Agent *agent;                     /* what was reserved */
 	Uuid id;
 	LogView view;
@@ -32,6 +32,7 @@ typedef struct Spawn {
 static void spawn_free(Spawn *s)
 {
 	json_object_put(s->params);
+	rpc_error_done(&s->refusal);
 	buf_done(&s->spec);
 	free(s);
 }
@@ -118,9 +119,11 @@ static int add_string(json_object *o, const char *key, const char *text)
 }
 
 /* Which provider and which model it is, where it says none: the log is to tell. */
-static int fill_provider(const Control *c, const char *backend, json_object *options, RpcError *e)
+static int fill_provider(const Control *c, json_object *params, RpcError *e)
 {
 	const Providers *providers = orchestrator_providers(c->orchestrator);
+	const char *backend = jsonx_get_string(params, "backend", NULL);
+	json_object *options = jsonx_get(params, "options", json_type_object);
 	const char *name = jsonx_get_string(options, "provider", NULL);
 	const Provider *p =
 		name ? providers_find(providers, name) : providers_first(providers, backend);
@@ -143,29 +146,37 @@ static int fill_provider(const Control *c, const char *backend, json_object *opt
 /* What only they know that call a provider. */
 static int check_timeouts(json_object *params, RpcError *e)
 {
-	static const char *const names[] = { "connect_ms", "first_chunk_ms" };
+	static const char *const names[] = { "timeouts.connect_ms", "timeouts.first_chunk_ms" };
 	json_object *timeouts = jsonx_get(params, "timeouts", json_type_object);
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (!jsonx_get(timeouts, names[i], json_type_int))
+		if (!jsonx_get(timeouts, strchr(names[i], '.') + 1, json_type_int))
 			continue;
-		rpc_error_set(e, RPC_INVALID_PARAMS,
-			"timeouts.%s is for backends that call a provider", names[i]);
-		rpc_error_add_string(e, "param", names[i]);
-		return -EINVAL;
+		return rpc_error_refuse(e, names[i], "is for backends that call a provider");
 	}
 	return 0;
 }
 
-static int check_params(const Control *c, json_object *params, RpcError *e)
+static bool calls_provider(json_object *params)
+{
+	return backend_find(jsonx_get_string(params, "backend", NULL))->calls_provider;
+}
+
+/* What depends on how the daemon is configured by now. */
+static int find_refusal(const Control *c, json_object *params, RpcError *e)
+{
+	int r = check_prompt(c, params, e);
+
+	return r == 0 && calls_provider(params) ? fill_provider(c, params, e) : r;
+}
+
+static int check_params(json_object *params, RpcError *e)
 {
 	json_object *options = jsonx_get(params, "options", json_type_object);
 	const Backend *backend;
 	const char *name;
-	int r = check_prompt(c, params, e);
+	int r = fill_names(params);
 
-	if (r == 0)
-		r = fill_names(params);
 	if (r < 0)
 		return r;
 	name = jsonx_get_string(params, "backend", NULL);
@@ -178,9 +189,8 @@ static int check_params(const Control *c, json_object *params, RpcError *e)
 		r = schema_check_given(protocol_backend_find(name)->options, options, "options", e);
 	if (r == 0 && backend->check)
 		r = backend->check(options, e);
-	if (r == 0)
-		r = backend->calls_provider ? fill_provider(c, name, options, e)
-					    : check_timeouts(params, e);
+	if (r == 0 && !backend->calls_provider)
+		r = check_timeouts(params, e);
 	return r;
 }
 
@@ -300,14 +310,17 @@ static void on_logged(AgentWaiter *w, Agent *a, AgentChange change)
 		fail_unavailable(s);
 }
 
-static void fail_full(Spawn *s)
+static void refuse_full(Spawn *s)
 {
-	_cleanup_rpc_error_ RpcError error = { 0 };
 	uint32_t limit = s->control->config->max_queued;
 
-	rpc_error_set(&error, RPC_QUEUE_FULL, "%u agents are queued already", limit);
-	rpc_error_add_uint(&error, "limit", limit);
-	fail(s, &error);
+	rpc_error_set(&s->refusal, RPC_QUEUE_FULL, "%u agents are queued already", limit);
+	rpc_error_add_uint(&s->refusal, "limit", limit);
+}
+
+static bool is_refused(const Spawn *s)
+{
+	return s->refusal.message[0] != '\0';
 }
 
 static void submit(Spawn *s)
@@ -346,7 +359,8 @@ static void drop_chosen(const Spawn *s, json_object *spawn)
 		json_object_object_del(options, "model");
 }
 
-/* What a spawn says, without what the log adds to it. `params` gets its defaults, and loses what it adds itself. */
+/* What a spawn says, without what the log adds to it. `params` gets its defaults, and loses what it
+ * adds itself. */
 static bool same_spawn(const Spawn *s, const char *spec, size_t len)
 {
 	static const char *const added[] = { "seq", "time", "type", "uid", "agent_id" };
@@ -388,7 +402,8 @@ static int on_row(const CatalogRow *row, void *userdata)
 	return buf_append(&s->spec, row->spec, row->spec_len);
 }
 
-/* Of params, main drops no more than a reference meanwhile, the line's; here none is taken and none is dropped. */
+/* Of params, main drops no more than a reference meanwhile, the line's; here none is taken and none
+ * is dropped. */
 static bool look_up_run(ReaderJob *job, Reader *reader)
 {
 	Spawn *s = container_of(job, Spawn, job);
@@ -420,15 +435,16 @@ static void look_up_done(ReaderJob *job)
 	}
 	if (reserved)
 		orchestrator_withdraw(s->control->orchestrator, reserved);
-	if (job->error == -ENOENT && s->full)
-		fail_full(s);
+	if (job->error == -ENOENT && is_refused(s))
+		fail(s, &s->refusal);
 	else if (job->error < 0)
 		fail_internal(s, job->error);
 	else
 		answer_again(s, s->same);
 }
 
-/* On the reader: in the catalog (the id is reserved meanwhile, if there is room), or the spec of one that is in memory. */
+/* On the reader: in the catalog (the id is reserved meanwhile, if it can be a new one), or the spec
+ * of one that is in memory. */
 static void look_up(Spawn *s)
 {
 	request_set_heavy(s->request, true);
@@ -462,22 +478,31 @@ static void meet(Spawn *s, Agent *a)
 		look_up(s);
 }
 
+static bool has_id(const Spawn *s)
+{
+	return jsonx_get(s->params, "agent_id", json_type_string) != NULL;
+}
+
+/* One that is refused may still have been spawned before. */
 static void reserve(Spawn *s)
 {
-	bool chosen = jsonx_get(s->params, "agent_id", json_type_string) != NULL;
-	int r = orchestrator_reserve(s->control->orchestrator, &s->id, s->params,
-		request_peer(s->request)->uid, &s->agent);
+	int r = 0;
 
-	s->full = r == -ENOBUFS;
-	if (s->full && !chosen) {
-		fail_full(s);
-	} else if (r < 0 && !s->full) {
+	if (!is_refused(s))
+		r = orchestrator_reserve(s->control->orchestrator, &s->id, s->params,
+			request_peer(s->request)->uid, &s->agent);
+	if (r == -ENOBUFS) {
+		refuse_full(s);
+	} else if (r < 0) {
 		fail_internal(s, r);
-	} else if (chosen) {
-		look_up(s);
-	} else {
-		submit(s);
+		return;
 	}
+	if (has_id(s))
+		look_up(s);
+	else if (is_refused(s))
+		fail(s, &s->refusal);
+	else
+		submit(s);
 }
 
 static void begin(Spawn *s)
@@ -507,7 +532,7 @@ void method_agent_spawn(Request *req, json_object *params, void *userdata)
 	json_object *options = jsonx_get(params, "options", json_type_object);
 	bool names_provider = jsonx_get_string(options, "provider", NULL) != NULL;
 	bool names_model = jsonx_get_string(options, "model", NULL) != NULL;
-	int r = check_params(c, params, &error);
+	int r = check_params(params, &error);
 
 	if (r == 0)
 		r = get_id(params, &id, &error);
@@ -532,5 +557,8 @@ void method_agent_spawn(Request *req, json_object *params, void *userdata)
 	s->names_model = names_model;
 	s->id = id;
 	list_init(&s->waiter.node);
-	begin(s);
+	if (find_refusal(c, params, &s->refusal) == -ENOMEM)
+		fail_internal(s, -ENOMEM);
+	else
+		begin(s);
 }

@@ -1,4 +1,5 @@
-/* events.stats: walks over the log on the reader's thread, but for the segments whose sums it has. */
+/* events.stats: walks over the log on the reader's thread, but for the segments whose sums it has.
+ */
 #include <errno.h>
 
 #include "common/jsonx.h"

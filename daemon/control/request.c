@@ -67,6 +67,7 @@ typedef struct ConnRequests {
 	const Request *place; /* who has it; NULL: nobody */
 	ListNode for_place;   /* who waits for it */
 	bool giving_place;
+	uint32_t spawns; /* requests of that method */
 } ConnRequests;
 
 /* NULL: out of memory. */
@@ -240,6 +241,8 @@ int request_new(const ReplyTo *to, MethodId method, size_t line_bytes, Request *
 	req->method = method;
 	req->weight = weight_of(method, to->id_len, line_bytes);
 	list_append(&all->requests, &req->node);
+	all->spawns += method == METHOD_AGENT_SPAWN;
+	to->totals->begun[method]++;
 	conn_pending_add(to->conn, req->weight);
 	if (to->batch) {
 		to->batch->refs++;
@@ -293,8 +296,15 @@ static void reply(const ReplyTo *to, const char *result, size_t len, const RpcEr
 	}
 }
 
+static void count_error(const ReplyTo *to, const RpcError *error)
+{
+	if (to->conn)
+		to->totals->rejected[error->reason]++;
+}
+
 void reply_error(const ReplyTo *to, const RpcError *error)
 {
+	count_error(to, error);
 	reply(to, NULL, 0, error);
 }
 
@@ -335,6 +345,9 @@ static void finish(Request *req)
 
 		if (all->place == req)
 			all->place = NULL;
+		all->spawns -= req->method == METHOD_AGENT_SPAWN;
+		if (req->method == METHOD_AGENT_SPAWN && all->spawns == 0)
+			conn_kick(c); /* a subscription may wait for that */
 		conn_pending_drop(c, req->weight);
 	}
 	if (wants && b && !b->put_out) {
@@ -372,6 +385,7 @@ void request_result(Request *req, const char *result, size_t len)
 
 void request_error(Request *req, const RpcError *error)
 {
+	count_error(&req->to, error);
 	reply(&req->to, NULL, 0, error);
 	finish(req);
 }
@@ -460,6 +474,13 @@ void request_set_heavy(Request *req, bool heavy)
 		if (c)
 			conn_pending_drop(c, HEAVY_WEIGHT);
 	}
+}
+
+bool requests_spawning(const Conn *c)
+{
+	const ConnRequests *all = conn_data(c);
+
+	return all && all->spawns > 0;
 }
 
 static void rpc_batch_conn_closed(RpcBatch *b)

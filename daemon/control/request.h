@@ -11,9 +11,10 @@ typedef struct RpcBatch RpcBatch;
 
 /* Where an answer goes, and what it is called. */
 typedef struct ReplyTo {
-	Conn *conn;      /* NULL: the client has gone */
-	RpcBatch *batch; /* NULL: it stands alone */
-	uint32_t index;  /* in the batch */
+	RpcTotals *totals; /* where it is counted, while there is a client */
+	Conn *conn;        /* NULL: the client has gone */
+	RpcBatch *batch;   /* NULL: it stands alone */
+	uint32_t index;    /* in the batch */
 	uint32_t id_len;
 	const char *id; /* JSON text; id_len 0: a notification, nobody wants an answer */
 } ReplyTo;
@@ -33,10 +34,12 @@ int rpc_batch_new(Conn *c, json_object *members, size_t line_bytes, RpcBatch **r
 /* The next to be begun, lent (NULL is JSON's null). False: all are, and the batch is not the
  * caller's any more. */
 bool rpc_batch_next(RpcBatch *b, json_object **ret, uint32_t *ret_index);
-/* The one of this connection of which not all members are begun. There is one at the most: no line is looked at
- * before the one before it is done with. */
+/* The one of this connection of which not all members are begun. There is one at the most: no line
+ * is looked at before the one before it is done with. */
 RpcBatch *rpc_batch_unfinished(Conn *c);
 
+/* Some agent.spawn of this connection is not answered yet. */
+bool requests_spawning(const Conn *c);
 /* Nobody reads the answers any more: calls on_gone of those that have one. */
 void requests_conn_gone(Conn *c);
 /* The same, and forgets the connection: all of its requests outlive it. */

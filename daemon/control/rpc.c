@@ -21,6 +21,7 @@ struct Rpc {
 	void *userdata;
 	uint32_t max_batch;
 	bool finishing;
+	RpcTotals totals;
 	Buf id;       /* the JSON text of the id of the request that is looked at */
 	Buf discover; /* the document, once somebody has asked for it */
 };
@@ -52,7 +53,7 @@ static int read_id(Rpc *r, json_object *o, ReplyTo *to, RpcError *e)
 	json_object *id;
 	int error;
 
-	if (!json_object_object_get_ex(o, "id", &id))
+	if (!jsonx_member(o, "id", &id))
 		return 0;
 	if (id && !json_object_is_type(id, json_type_string) &&
 		!json_object_is_type(id, json_type_int))
@@ -86,7 +87,7 @@ static int read_call(Rpc *r, json_object *o, Call *call, RpcError *e)
 	call->method = jsonx_get_string(o, "method", &call->method_len);
 	if (!call->method)
 		return invalid(e, "method must be a string");
-	call->has_params = json_object_object_get_ex(o, "params", &call->params);
+	call->has_params = jsonx_member(o, "params", &call->params);
 	if (!has_id)
 		call->to.id_len = 0;
 	return 0;
@@ -173,7 +174,8 @@ static void handle_request(
 {
 	_cleanup_rpc_error_ RpcError e = { 0 };
 	_cleanup_json_ json_object *empty = NULL;
-	Call call = { .to = { .conn = c,
+	Call call = { .to = { .totals = &r->totals,
+			      .conn = c,
 			      .batch = batch,
 			      .index = index,
 			      .id = REPLY_NULL_ID,
@@ -194,9 +196,13 @@ static void handle_request(
 		reply_error(&call.to, &e);
 }
 
-static void reply_to_line(Conn *c, const RpcError *e)
+static void reply_to_line(Rpc *r, Conn *c, const RpcError *e)
 {
-	reply_error(&(ReplyTo){ .conn = c, .id = REPLY_NULL_ID, .id_len = REPLY_NULL_ID_LEN }, e);
+	const ReplyTo to = {
+		.totals = &r->totals, .conn = c, .id = REPLY_NULL_ID, .id_len = REPLY_NULL_ID_LEN
+	};
+
+	reply_error(&to, e);
 }
 
 /* As many of its members as the connection bears. False: there are more. */
@@ -227,20 +233,20 @@ static void handle_batch(Rpc *r, Conn *c, json_object *members, size_t line_byte
 
 	if (n == 0) {
 		(void)invalid(&e, "a batch must not be empty");
-		reply_to_line(c, &e);
+		reply_to_line(r, c, &e);
 		return;
 	}
 	if (n > r->max_batch) {
 		(void)rpc_error_set(
 			&e, RPC_TOO_LARGE, "a batch has %u requests at most", r->max_batch);
 		rpc_error_add_uint(&e, "limit", r->max_batch);
-		reply_to_line(c, &e);
+		reply_to_line(r, c, &e);
 		return;
 	}
 	error = rpc_batch_new(c, members, line_bytes, &batch);
 	if (error < 0) {
 		internal_error(&e, error);
-		reply_to_line(c, &e);
+		reply_to_line(r, c, &e);
 		return;
 	}
 	if (!begin_members(r, c, batch))
@@ -276,7 +282,7 @@ static void on_line(Conn *c, const char *line, size_t len, void *userdata)
 				"the line is not JSON: %s at byte %zu", why.why, why.offset);
 		else
 			internal_error(&e, error);
-		reply_to_line(c, &e);
+		reply_to_line(r, c, &e);
 	}
 }
 
@@ -284,9 +290,8 @@ static void on_line_too_long(Conn *c, void *userdata)
 {
 	_cleanup_rpc_error_ RpcError e = { 0 };
 
-	(void)userdata;
 	(void)rpc_error_set(&e, RPC_LINE_TOO_LONG, "the line is longer than max_request_bytes");
-	reply_to_line(c, &e);
+	reply_to_line(userdata, c, &e);
 	conn_close_after_flush(c);
 }
 
@@ -322,6 +327,11 @@ void rpc_free(Rpc *r)
 	buf_done(&r->id);
 	buf_done(&r->discover);
 	free(r);
+}
+
+const RpcTotals *rpc_totals(const Rpc *r)
+{
+	return &r->totals;
 }
 
 ConnHooks rpc_conn_hooks(Rpc *r)

@@ -22,12 +22,20 @@ typedef struct Request Request;
  * lent for the call, and may be changed. */
 typedef void (*RpcMethod)(Request *req, json_object *params, void *userdata);
 
+/* Since the daemon was started. */
+typedef struct RpcTotals {
+	uint64_t begun[_METHOD_MAX];        /* requests whose parameters were right */
+	uint64_t rejected[_RPC_REASON_MAX]; /* answers that were errors, or would have been one to
+					       a notification */
+} RpcTotals;
+
 /* methods: _METHOD_MAX of them, by MethodId. `rpc.discover` is done here: its entry may be NULL. */
 int rpc_new(const RpcMethod *methods, void *userdata, uint32_t max_batch, Rpc **ret) _must_check_;
 /* After the ConnServer that has its hooks. Requests may outlive it. Bears NULL. */
 void rpc_free(Rpc *r);
 /* What a ConnServer is to be made with. */
 ConnHooks rpc_conn_hooks(Rpc *r);
+const RpcTotals *rpc_totals(const Rpc *r);
 /* Whatever is begun from now on is answered with shutting_down. */
 void rpc_finish(Rpc *r);
 void rpc_set_max_batch(Rpc *r, uint32_t max_batch);
@@ -39,8 +47,8 @@ Conn *request_conn(const Request *req);
 const Peer *request_peer(const Request *req);
 MethodId request_method(const Request *req);
 
-/* What it needs next costs the reader much: few such requests are under way for one connection. To be said once, and taken back
- * (false) if it is not so until the answer. */
+/* What it needs next costs the reader much: few such requests are under way for one connection. To
+ * be said once, and taken back (false) if it is not so until the answer. */
 void request_set_heavy(Request *req, bool heavy);
 
 /* Answers with `result`, JSON text of `len` bytes, lent. */
@@ -65,8 +73,8 @@ void request_forget_on_gone(Request *req);
 /* A connection has one subscription at the most: the request takes the place of it, until it is
  * answered. False: another request of that connection has it. */
 bool request_take_place(Request *req) _must_check_;
-/* True: another request of that connection has the place, and on_free is called once it is free, in the order in which they came,
- * or once the client has gone (request_conn() is NULL then). */
+/* True: another request of that connection has the place, and on_free is called once it is free, in
+ * the order in which they came, or once the client has gone (request_conn() is NULL then). */
 bool request_wait_for_place(
 	Request *req, void (*on_free)(Request *req, void *userdata), void *userdata) _must_check_;
 

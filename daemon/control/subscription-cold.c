@@ -1,8 +1,9 @@
-/* Subscriptions whose cursor is further back than what is hot: a turn of them on the reader's thread.
+/* Subscriptions whose cursor is further back than what is hot: a turn of them on the reader's
+ * thread.
  *
- * The lines are read and compared with their CRC before anything is sent; then long stretches go by sendfile(2), whose pages are
- * in memory by then. What was written since the last sync is not compared: ten subscribers that are a little behind would
- * have it read ten times. */
+ * The lines are read and compared with their CRC before anything is sent; then long stretches go by
+ * sendfile(2), whose pages are in memory by then. What was written since the last sync is not
+ * compared: ten subscribers that are a little behind would have it read ten times. */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 
 #include "common/fd.h"
 #include "common/log.h"
+#include "common/probe.h"
 #include "daemon/control/subscription.h"
 #include "daemon/eventlog/crc32c.h"
 
@@ -81,7 +83,8 @@ static void stretch_free(Stretch *st)
 	spares_give(st->spares, st, st->cap);
 }
 
-/* How far behind the line before it begins, where both are read in one go; 0 too if they are not. */
+/* How far behind the line before it begins, where both are read in one go; 0 too if they are not.
+ */
 static size_t hole_before(const Stretch *st, uint32_t start, bool *ret_joined)
 {
 	uint32_t before = st->n > 0 ? st->lines[st->n - 1].end : 0;
@@ -167,7 +170,8 @@ static size_t count_good(const Stretch *st, size_t i, size_t n)
 	return good;
 }
 
-/* Reads the lines, and cuts the stretch before the first that is not what it was. -EBADMSG: that is the very first. */
+/* Reads the lines, and cuts the stretch before the first that is not what it was. -EBADMSG: that is
+ * the very first. */
 static int stretch_read(Stretch *st)
 {
 	int r = 0;
@@ -247,6 +251,7 @@ static int stretch_send(Stretch *st, ColdJob *j)
 		return -errno;
 	if (n == 0) /* somebody has cut the file */
 		return -EIO;
+	PROBE2(written, j->fd, n);
 	for (size_t i = 0; i < st->n; i++) {
 		const ColdLine *line = &st->lines[i];
 		size_t len = line->end - line->start;
@@ -292,7 +297,8 @@ static int flush(Stretch *st, ColdJob *j)
 	return r;
 }
 
-/* Takes one event into the stretch, sending what there is where it does not fit. 1: the turn is over. */
+/* Takes one event into the stretch, sending what there is where it does not fit. 1: the turn is
+ * over. */
 static int take(Stretch *st, ColdJob *j, const ScanEvent *e)
 {
 	Subscription *s = j->subscription;
@@ -316,13 +322,16 @@ static int take(Stretch *st, ColdJob *j, const ScanEvent *e)
 /* 1: the turn is over. 0: the end of the view. -EAGAIN. */
 static int walk(Stretch *st, ColdJob *j)
 {
+	Subscription *s = j->subscription;
 	int r;
 
 	do {
 		ScanEvent e;
 		uint64_t gap_from;
 
-		r = scan_next(&j->scan, &e, &gap_from);
+		r = filter_skip(s->filter, &s->memory, &j->scan);
+		if (r >= 0)
+			r = scan_next(&j->scan, &e, &gap_from);
 		if (r == SCAN_EVENT) {
 			r = take(st, j, &e);
 			if (r != 0)
@@ -393,7 +402,8 @@ static int take_back(Subscription *s, ColdJob *j)
 	return r;
 }
 
-/* One that was dropped: the client has gone, or the daemon ends, and its connection is still owed answers. */
+/* One that was dropped: the client has gone, or the daemon ends, and its connection is still owed
+ * answers. */
 static void cold_done(ReaderJob *job)
 {
 	ColdJob *j = container_of(job, ColdJob, job);
@@ -444,7 +454,8 @@ typedef struct SeekJob {
 	Scan scan;
 	bool begun;
 	uint32_t left;
-	uint64_t found; /* the oldest match so far; where nothing matches, the end */
+	uint64_t found; /* the oldest match so far; at first, and where nothing matches, the end of
+			   when it was asked */
 } SeekJob;
 
 static bool seek_run(ReaderJob *job, Reader *reader)
@@ -455,14 +466,16 @@ static bool seek_run(ReaderJob *job, Reader *reader)
 
 	if (!j->begun) {
 		j->begun = true;
-		job->error = scan_init(&j->scan, reader, &j->view, j->view.end_seq);
+		job->error = scan_init(&j->scan, reader, &j->view, j->found);
 	}
 	while (job->error == 0 && j->left > 0) {
 		int r;
 
 		if (reader_slice_over(reader))
 			return true;
-		r = scan_previous(&j->scan, &e);
+		r = filter_skip_back(s->filter, &s->memory, &j->scan);
+		if (r >= 0)
+			r = scan_previous(&j->scan, &e);
 		if (r == SCAN_END)
 			break;
 		if (r > 0)
@@ -504,7 +517,7 @@ int subscription_seek_last(Subscription *s)
 	j->subscription = s;
 	j->view = eventlog_view(s->control->log);
 	j->left = s->seek_last;
-	j->found = j->view.end_seq;
+	j->found = s->cursor;
 	s->seek_last = 0;
 	post(s, &j->job);
 	return 0;

@@ -6,17 +6,22 @@
 #include <sys/socket.h>
 
 #include "common/log.h"
+#include "common/probe.h"
 #include "daemon/control/hub.h"
+#include "daemon/control/request.h"
+#include "daemon/control/trace.h"
 
 /* For one connection in one turn. */
 #define TURN_BYTES (256U * 1024)
 
-/* From here on sendfile(2) is cheaper than copying from memory: the socket takes references to the file's pages. */
+/* From here on sendfile(2) is cheaper than copying from memory: the socket takes references to the
+ * file's pages. */
 #define SENDFILE_BYTES (8U * 1024)
 
 #define MAX_PIECES 256
 
-/* What the socket of a subscriber may hold: with the usual 208 KiB one that reads fast has to be waited for twice as often. */
+/* What the socket of a subscriber may hold: with the usual 208 KiB one that reads fast has to be
+ * waited for twice as often. */
 #define SOCKET_BYTES (256 * 1024)
 
 static void on_conn_interrupted(Conn *c, void *userdata);
@@ -58,6 +63,7 @@ int subscription_new(Control *control, Conn *conn, Filter *filter, Subscription 
 	s->owes_live = true;
 	list_init(&s->node);
 	list_init(&s->links);
+	list_init(&s->traced);
 	widen(conn_fd(conn));
 	conn_set_stream(conn, &stream, s);
 	*ret = s;
@@ -67,6 +73,7 @@ int subscription_new(Control *control, Conn *conn, Filter *filter, Subscription 
 static void dispose(Subscription *s)
 {
 	hub_remove(s->control->hub, s);
+	trace_gone(&s->traced);
 	filter_memory_done(&s->memory);
 	filter_free(s->filter);
 	free(s);
@@ -157,7 +164,8 @@ static int say_live(Subscription *s)
 
 /* ---- Hot events ---- */
 
-/* `sent` bytes from the cursor's event on went out: where that leaves it. The rest of a line that was cut goes first. */
+/* `sent` bytes from the cursor's event on went out: where that leaves it. The rest of a line that
+ * was cut goes first. */
 static int advance(Subscription *s, size_t at, size_t entry, size_t sent)
 {
 	const EventLog *log = s->control->log;
@@ -199,7 +207,8 @@ static ssize_t send_pieces(Subscription *s, struct iovec *pieces, size_t n)
 	return sent < 0 ? -errno : sent;
 }
 
-/* How many bytes follow in the same segment, one batch behind the other, from `offset` in the batch at `at`. */
+/* How many bytes follow in the same segment, one batch behind the other, from `offset` in the batch
+ * at `at`. */
 static size_t stretch(const EventLog *log, size_t at, size_t offset)
 {
 	const Batch *b = eventlog_hot_at(log, at);
@@ -250,20 +259,12 @@ static int pump_open(Subscription *s)
 	sent = send_stretch(s, at, offset, len);
 	if (sent < 0)
 		return (int)sent;
+	PROBE2(written, conn_fd(s->conn), sent);
 	r = advance(s, at, entry, (size_t)sent);
 	s->told_seq = s->cursor - 1;
 	if (r < 0)
 		return r;
 	return (size_t)sent < len ? -EAGAIN : s->cursor < eventlog_end_seq(log);
-}
-
-static bool wants(const Subscription *s, const BatchEntry *e)
-{
-	if (!filter_wants_type(s->filter, e->meta.type))
-		return false;
-	if (!filter_asks_agent(s->filter))
-		return true;
-	return e->meta.owner && filter_wants_agent(s->filter, e->meta.owner);
 }
 
 /* What matches among the hot events from the cursor on, as far as one write takes it. */
@@ -290,7 +291,7 @@ static void gather(const Subscription *s, Gathered *g)
 			if (g->n == MAX_PIECES || g->bytes >= TURN_BYTES)
 				return;
 			g->next = b->first_seq + i + 1;
-			if (!wants(s, e))
+			if (!subscription_wants(s, e))
 				continue;
 			g->pieces[g->n] = (struct iovec){ b->data + e->offset, e->len };
 			g->seqs[g->n++] = b->first_seq + i;
@@ -310,6 +311,7 @@ static int pump_filtered(Subscription *s)
 		sent = send_pieces(s, g.pieces, g.n);
 	if (sent < 0)
 		return (int)sent;
+	PROBE2(written, conn_fd(s->conn), sent);
 	left = (size_t)sent;
 	for (size_t i = 0; i < g.n; i++) {
 		size_t len = g.pieces[i].iov_len;
@@ -354,6 +356,14 @@ static int announce_gap(Subscription *s)
 	return r;
 }
 
+/* The socket has taken all that stands before the cursor; `cut`: but perhaps for the rest of the
+ * last line. That waits in the reply buffer, and is out when the pump is called again. */
+static void note_written(Subscription *s, bool cut)
+{
+	if (!list_empty(&s->traced))
+		trace_written(&s->traced, s->cursor - cut);
+}
+
 /* It has caught up. */
 static int settle(Subscription *s)
 {
@@ -361,7 +371,8 @@ static int settle(Subscription *s)
 	filter_memory_done(&s->memory);
 	if (s->owes_live && say_live(s) < 0)
 		return -ENOMEM;
-	if (s->until_idle && hub_is_idle(s->control->hub, s)) {
+	/* What this client asked to spawn before is not known to the log yet, but it is to come. */
+	if (s->until_idle && !requests_spawning(s->conn) && hub_is_idle(s->control->hub, s)) {
 		uint64_t seq = subscription_seq(s);
 
 		if (notify(s, "end", "seq", seq, NULL, 0) < 0)
@@ -377,9 +388,9 @@ int subscription_pump(Conn *c, void *userdata)
 	const EventLog *log = s->control->log;
 	int r;
 
-	(void)c;
 	if (!s->active || s->cold)
 		return 0;
+	note_written(s, false);
 	if (s->seek_last > 0)
 		return subscription_seek_last(s);
 	if (s->cold_blocked) {
@@ -398,6 +409,7 @@ int subscription_pump(Conn *c, void *userdata)
 		}
 	}
 	r = filter_is_open(s->filter) ? pump_open(s) : pump_filtered(s);
+	note_written(s, r < 0 && (r != -EAGAIN || conn_out(c)->len > 0));
 	if (r == -EAGAIN && s->cursor < eventlog_end_seq(log))
 		s->owes_live = true;
 	return r != 0 ? r : settle(s);

@@ -1,5 +1,5 @@
-/* What the files of the catalog share: catalog-schema (file, tables, statements), catalog (writing),
- * catalog-query (reading). For nobody else.
+/* What the files of the catalog share: catalog-schema (file, tables, statements), catalog
+ * (writing), catalog-query (reading). For nobody else.
  *
  * Thread: the catalog's. */
 #pragma once

@@ -72,7 +72,8 @@ static int read_row(Catalog *c, sqlite3_stmt *s, CatalogRow *row)
 	return 0;
 }
 
-/* Gives every row of the statement away, and resets it. *ret_n: how many there were. > 0: on_row stopped it. */
+/* Gives every row of the statement away, and resets it. *ret_n: how many there were. > 0: on_row
+ * stopped it. */
 static int walk(Catalog *c, sqlite3_stmt *s, CatalogOnRow on_row, void *userdata, uint32_t *ret_n)
 {
 	int rc, r = 0;
@@ -207,7 +208,8 @@ static CatalogStatement list_statement(const CatalogQuery *q, uint32_t states)
 	return CATALOG_LIST_ALL;
 }
 
-/* The seq down to which there are STRETCH_ROWS rows that the statement looks at. 0: there are no more than that. */
+/* The seq down to which there are STRETCH_ROWS rows that the statement looks at. 0: there are no
+ * more than that. */
 static int find_floor(Catalog *c, const CatalogQuery *q, CatalogStatement which, uint64_t *ret)
 {
 	sqlite3_stmt *s;

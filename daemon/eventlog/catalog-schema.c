@@ -1,15 +1,15 @@
 /* The file STATE/catalog.db: opening, making, setting aside.
  *
- * One row an agent in `agents`, keyed by the seq of its AgentSpawned: rows are appended, and go from
- * the front when the log is pruned.
+ * One row an agent in `agents`, keyed by the seq of its AgentSpawned: rows are appended, and go
+ * from the front when the log is pruned.
  *
  * Epochs keep the indexes on agent_id and correlation_id fast. Both are random, and an index on
  * either alone touches another page with each row: with a million rows, 37 µs a row where the table
- * itself costs 5. So every EPOCH_ROWS (catalog.c) rows begin a new epoch, whose number stands before
- * the key in these indexes: the part of them that grows is as small as the page cache, and a row costs
- * 8 µs however many there are. A search looks into each epoch, newest first (about 1 µs each).
- * Epochs divide the seqs into stretches: epoch N has those from its first_seq up to that of N + 1. So
- * the order of epochs is the order of seqs too. */
+ * itself costs 5. So every EPOCH_ROWS (catalog.c) rows begin a new epoch, whose number stands
+ * before the key in these indexes: the part of them that grows is as small as the page cache, and a
+ * row costs 8 µs however many there are. A search looks into each epoch, newest first (about 1 µs
+ * each). Epochs divide the seqs into stretches: epoch N has those from its first_seq up to that of
+ * N + 1. So the order of epochs is the order of seqs too. */
 #include "daemon/eventlog/catalog-internal.h"
 
 #include <errno.h>
@@ -32,7 +32,8 @@ static const char pragmas[] =
 	"PRAGMA journal_mode = WAL;" CATALOG_PRAGMA_SYNCHRONOUS "PRAGMA wal_autocheckpoint = 4000;"
 	"PRAGMA journal_size_limit = 33554432;";
 
-/* The cache holds what a transaction of some thousand rows changes, or pages are written several times over. */
+/* The cache holds what a transaction of some thousand rows changes, or pages are written several
+ * times over. */
 static const char pragmas_common[] = "PRAGMA cache_size = -2048;"
 				     "PRAGMA mmap_size = 0;"
 				     "PRAGMA temp_store = MEMORY;"
@@ -150,11 +151,12 @@ static int load(Catalog *c, const Uuid *log_id)
 	if ((r = catalog_statement(c, CATALOG_LOAD, &s)) < 0)
 		return r;
 	r = read_meta(c, s, log_id);
+	/* What the inserts rely on. Until its statement is reset, both are of one moment, whatever
+	 * a daemon beside us commits. */
+	if (r == 0)
+		r = query_int(c, "SELECT coalesce(max(number), 0) FROM epochs", &epochs);
 	(void)sqlite3_reset(s);
 	if (r != 0)
-		return r;
-	/* What the inserts rely on. */
-	if ((r = query_int(c, "SELECT coalesce(max(number), 0) FROM epochs", &epochs)) < 0)
 		return r;
 	return (uint64_t)epochs == c->state.epoch ? 0 : -EBADMSG;
 }
@@ -225,7 +227,8 @@ static int remove_file(const char *state_dir)
 	return 0;
 }
 
-/* The first name that is free; the last one is given to all further ones, lest they fill the disk. */
+/* The first name that is free; the last one is given to all further ones, lest they fill the disk.
+ */
 static int free_name(const char *state_dir, char **ret)
 {
 	for (int n = 1;; n++) {

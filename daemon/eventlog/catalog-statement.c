@@ -11,8 +11,9 @@
 	"a.spawned_us, a.state, a.attempt, a.started_us, a.ended_us, a.chunks, a.bytes, "   \
 	"a.last_seq, a.output_seq, a.ending, a.spec"
 
-/* ?1 before, ?2 states, ?3 backend, ?4 group, ?5 labels (a JSON object of those that must be there),
- * ?6 limit, ?7 correlation, ?8 floor. A spec that is no JSON has no labels, and spoils nobody else's query. */
+/* ?1 before, ?2 states, ?3 backend, ?4 group, ?5 labels (a JSON object of those that must be
+ * there), ?6 limit, ?7 correlation, ?8 floor. A spec that is no JSON has no labels, and spoils
+ * nobody else's query. */
 #define FILTER                                                                                   \
 	"a.seq < ?1 AND a.seq >= ?8 AND (?2 >> a.state) & 1"                                     \
 	" AND (?3 IS NULL OR a.backend = ?3) AND (?4 IS NULL OR a.group_name = ?4)"              \
@@ -105,7 +106,8 @@ static int errno_of(Catalog *c, int rc)
 		return -ENOMEM;
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
-	/* The statements are what they are: it is tables, or what they hold, that do not fit them. */
+	/* The statements are what they are: it is tables, or what they hold, that do not fit them.
+	 */
 	case SQLITE_ERROR:
 	case SQLITE_SCHEMA:
 	case SQLITE_MISMATCH:

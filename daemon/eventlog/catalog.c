@@ -5,8 +5,8 @@
 
 #include "daemon/eventlog/catalog-internal.h"
 
-/* See the head of catalog-schema.c. More of them make puts dearer (their part of the indexes no longer
- * fits into the page cache), fewer make searches by id dearer. */
+/* See the head of catalog-schema.c. More of them make puts dearer (their part of the indexes no
+ * longer fits into the page cache), fewer make searches by id dearer. */
 #define EPOCH_ROWS 16384U
 #define PRUNE_ROWS 2000U
 
@@ -117,8 +117,8 @@ int catalog_sync(Catalog *c)
 	if (c->in_transaction)
 		return -EINVAL;
 	r = catalog_execute(c, "PRAGMA synchronous = FULL");
-	/* Changes nothing, but writes a page: a commit without any syncs nothing. The WAL is one file, so whatever was
-	 * committed before is synced with it. */
+	/* Changes nothing, but writes a page: a commit without any syncs nothing. The WAL is one
+	 * file, so whatever was committed before is synced with it. */
 	if (r == 0)
 		r = catalog_execute(c, "PRAGMA application_id = 0");
 	restored = catalog_execute(c, CATALOG_PRAGMA_SYNCHRONOUS);

@@ -59,15 +59,16 @@ typedef struct CatalogStats {
 	uint64_t spawned, completed, failed, cancelled, chunks, bytes;
 } CatalogStats;
 
-/* Opens or makes STATE/catalog.db. One that is corrupt is set aside, one of another schema version or
- * of another log_id is removed, either is said in the diagnostics; then applied is 0. -errno. */
+/* Opens or makes STATE/catalog.db. One that is corrupt is set aside, one of another schema version
+ * or of another log_id is removed, either is said in the diagnostics; then applied is 0. -errno. */
 int catalog_open(const char *state_dir, const Uuid *log_id, Catalog **ret) _must_check_;
-/* Opens what is there for looking only, also beside a daemon that runs: nothing is made, set aside or
- * removed. -ENOENT; -EBADMSG: no database, or none of this schema version. */
+/* Opens what is there for looking only, also beside a daemon that runs: nothing is made, set aside
+ * or removed. -ENOENT; -EBADMSG: no database, or none of this schema version. */
 int catalog_open_readonly(const char *state_dir, Catalog **ret) _must_check_;
 /* Bears NULL. */
 void catalog_close(Catalog *c);
-/* Renames STATE/catalog.db, which nobody may have open, to catalog.db.bad-N. `why`: what it is, for the diagnostics. */
+/* Renames STATE/catalog.db, which nobody may have open, to catalog.db.bad-N. `why`: what it is, for
+ * the diagnostics. */
 int catalog_set_aside(const char *state_dir, const char *why) _must_check_;
 
 uint64_t catalog_applied(const Catalog *c);
@@ -78,15 +79,16 @@ int catalog_begin(Catalog *c) _must_check_;
 /* A row that knows of less than what is there (its last_seq is lower) changes nothing. -ENOENT: no
  * spec, and no such row; that alone does not roll back. */
 int catalog_put(Catalog *c, const CatalogRow *row) _must_check_;
-/* The same, also for a row that knows of less: a power cut took events that the one there had seen. */
+/* The same, also for a row that knows of less: a power cut took events that the one there had seen.
+ */
 int catalog_put_back(Catalog *c, const CatalogRow *row) _must_check_;
 int catalog_commit(Catalog *c, uint64_t applied) _must_check_;
 void catalog_rollback(Catalog *c);
 /* There is nothing more to be written for now: gives back the memory that writing took. */
 void catalog_relax(Catalog *c);
 /* Makes durable what is committed (a commit alone may be lost in a power cut): to be called before
- * that part of the log is deleted from which it could be made again. Outside of a transaction. Costs an
- * fsync; waits for other writers, never for readers. */
+ * that part of the log is deleted from which it could be made again. Outside of a transaction.
+ * Costs an fsync; waits for other writers, never for readers. */
 int catalog_sync(Catalog *c) _must_check_;
 
 /* -ENOENT */
@@ -100,8 +102,8 @@ int catalog_find_prefix(Catalog *c, const char *prefix, uint32_t limit, CatalogO
 /* Newest first. */
 int catalog_list(
 	Catalog *c, const CatalogQuery *q, CatalogOnRow on_row, void *userdata) _must_check_;
-/* Only a stretch of it, which takes no longer where nothing matches: `before` and `limit` of the query move on. 1: there is
- * more, 0: that was all. */
+/* Only a stretch of it, which takes no longer where nothing matches: `before` and `limit` of the
+ * query move on. 1: there is more, 0: that was all. */
 int catalog_list_stretch(
 	Catalog *c, CatalogQuery *q, CatalogOnRow on_row, void *userdata) _must_check_;
 /* Those that have not ended, oldest first. */
@@ -109,8 +111,9 @@ int catalog_live(Catalog *c, CatalogOnRow on_row, void *userdata) _must_check_;
 /* Counts over ended agents and live ones alike. NULL: of all. */
 int catalog_stats(Catalog *c, const char *correlation_id, CatalogStats *ret) _must_check_;
 
-/* Deletes ended agents all of whose events are older than `oldest_seq`: a slice of them, and how many
- * in *ret_n; to be called again while that is not 0. Outside of a transaction. */
+/* Deletes ended agents all of whose events are older than `oldest_seq`: a slice of them, and how
+ * many in *ret_n; to be called again while that is not 0. Outside of a transaction. */
 int catalog_prune(Catalog *c, uint64_t oldest_seq, uint64_t *ret_n) _must_check_;
-/* Looks at everything: a long read. What it finds, one a line, goes to `report`. 0: sound; -EBADMSG. */
+/* Looks at everything: a long read. What it finds, one a line, goes to `report`. 0: sound;
+ * -EBADMSG. */
 int catalog_check(Catalog *c, Buf *report) _must_check_;

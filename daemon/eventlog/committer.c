@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -10,17 +11,19 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/probe.h"
 #include "daemon/eventlog/crc32c.h"
 #include "daemon/eventlog/pending.h"
 #include "daemon/eventlog/syncer.h"
 
-/* A batch is closed when it gets this large: main and its subscribers should have something to do meanwhile, and what was
- * just laid out should still be in the cache when it is written. With its table it takes the largest of the Spares. */
+/* A batch is closed when it gets this large: main and its subscribers should have something to do
+ * meanwhile, and what was just laid out should still be in the cache when it is written. With its
+ * table it takes the largest of the Spares. */
 #define BATCH_MAX_BYTES (208U * 1024)
 #define BATCH_MAX_LINES 1024U
 
-/* Reserved ahead of the end of the segment and of its index, so that agents can still end on a full disk. Less than
- * RESERVE_LEAST_BYTES is not worth asking for. */
+/* Reserved ahead of the end of the segment and of its index, so that agents can still end on a full
+ * disk. Less than RESERVE_LEAST_BYTES is not worth asking for. */
 #define RESERVE_BYTES       (1024U * 1024)
 #define RESERVE_IDX_BYTES   (256U * 1024)
 #define RESERVE_LEAST_BYTES 4096U
@@ -82,6 +85,7 @@ void batch_free(Batch *b)
 	if (!b)
 		return;
 	segment_unref(b->segment);
+	free(b->marks);
 	spares_give(&b->committer->spares, b, b->cap);
 }
 
@@ -184,7 +188,8 @@ static int top_up(int fd, uint64_t from, size_t len, uint64_t bytes, uint64_t *r
 	return r;
 }
 
-/* Before `len` bytes of lines and their records are written: what would eat the reserve up is not. */
+/* Before `len` bytes of lines and their records are written: what would eat the reserve up is not.
+ */
 static int reserve_ahead(Committer *c, size_t len, size_t records_len)
 {
 	int r = top_up(c->segment->fd, c->bytes, len, RESERVE_BYTES, &c->reserved_bytes);
@@ -201,7 +206,8 @@ static uint64_t reserve_some(int fd, uint64_t from, uint64_t bytes)
 	return bytes >= RESERVE_LEAST_BYTES ? from + bytes : from;
 }
 
-/* The reserve was given back: taken again at once, before others have it, as far as there is any. */
+/* The reserve was given back: taken again at once, before others have it, as far as there is any.
+ */
 static void reserve_again(Committer *c)
 {
 	c->reserved_idx_bytes = reserve_some(c->segment->idx_fd, idx_bytes(c), RESERVE_IDX_BYTES);
@@ -260,6 +266,19 @@ static char *format_line(
 	return PUT_LITERAL(out, "}" PROTOCOL_EVENT_SUFFIX);
 }
 
+/* Without memory it is not traced, and only that. */
+static void add_mark(Batch *b, uint64_t seq, uint64_t emitted_us)
+{
+	TraceMark *marks = reallocarray(b->marks, b->n_marks + 1, sizeof(*marks));
+
+	if (!marks) {
+		log_warning("out of memory: event %" PRIu64 " is not traced", seq);
+		return;
+	}
+	marks[b->n_marks++] = (TraceMark){ .seq = seq, .emitted_us = emitted_us };
+	b->marks = marks;
+}
+
 /* Lays it out; its record comes with index_lines(). */
 static void add_line(Batch *b, const EventHead *head, const char *time)
 {
@@ -275,7 +294,10 @@ static void add_line(Batch *b, const EventHead *head, const char *time)
 	};
 	if (head->meta.type == EVENT_TYPE_AGENT_SPAWNED)
 		entry->meta.agent = seq;
+	if (head->emitted_us > 0)
+		add_mark(b, seq, head->emitted_us);
 	b->len += entry->len;
+	b->raw_bytes += head->meta.raw_bytes;
 	b->n++;
 }
 
@@ -292,7 +314,8 @@ static void put_record(IndexRecord *record, const Batch *b, const BatchEntry *e,
 	};
 }
 
-/* The records of the lines that have none yet: a few together, while they are still near. There is room. */
+/* The records of the lines that have none yet: a few together, while they are still near. There is
+ * room. */
 static void index_lines(Buf *records, const Batch *b)
 {
 	size_t done = records->len / sizeof(IndexRecord);
@@ -367,7 +390,8 @@ static int batch_new(Committer *c, bool ends, Batch **ret)
 	return 0;
 }
 
-/* Lays out the events from *at on, as far as the batch and the segment go; `ends`: only those that go ahead. */
+/* Lays out the events from *at on, as far as the batch and the segment go; `ends`: only those that
+ * go ahead. */
 static void fill_batch(Committer *c, Batch *b, PendingPosition *at, bool ends)
 {
 	uint64_t segment_bytes = atomic_load_explicit(&c->segment_bytes, memory_order_relaxed);
@@ -410,7 +434,7 @@ static int write_at(int fd, const char *bytes, size_t n, uint64_t offset)
 }
 
 /* All of it, or (as far as anybody will ever see) nothing. */
-static int write_batch(Committer *c, const Batch *b)
+static int write_batch(Committer *c, Batch *b)
 {
 	int r = write_at(c->segment->fd, b->data, b->len, b->offset);
 
@@ -418,8 +442,12 @@ static int write_batch(Committer *c, const Batch *b)
 		r = write_at(c->segment->idx_fd, c->records.data, c->records.len, idx_bytes(c));
 	if (r == 0 && c->start.durability == DURABILITY_FSYNC && fdatasync(c->segment->fd) < 0)
 		r = -errno;
-	if (r == 0)
+	if (r == 0) {
+		if (b->n_marks > 0)
+			b->committed_us = clock_monotonic_us();
+		PROBE3(committed, b->first_seq, b->n, b->len);
 		return 0;
+	}
 	if (ftruncate(c->segment->fd, (off_t)b->offset) < 0 ||
 		ftruncate(c->segment->idx_fd, (off_t)idx_bytes(c)) < 0)
 		log_error("a batch that failed cannot be taken back: %s", strerror(errno));
@@ -443,8 +471,9 @@ static int raise_ceiling(Committer *c)
 /* The batch is main's afterwards. */
 static void publish(Committer *c, Batch *b)
 {
-	uint64_t from = c->bytes;
+	uint64_t from = c->bytes, now_us = clock_realtime_us();
 
+	b->took_us = now_us > b->time_us ? now_us - b->time_us : 0;
 	c->bytes += b->len;
 	c->next_seq = batch_end_seq(b);
 	mailbox_post(c->start.main, &b->item);
@@ -535,7 +564,8 @@ static void reject_spawns(Committer *c, int error)
 	}
 }
 
-/* The disk is full: into the reserve goes what ends agents. What does not fit waits with the others. */
+/* The disk is full: into the reserve goes what ends agents. What does not fit waits with the
+ * others. */
 static void commit_ends(Committer *c)
 {
 	PendingRoom room = { .line_bytes = MAX_AROUND };
@@ -693,9 +723,14 @@ Spares *committer_spares(Committer *c)
 	return &c->spares;
 }
 
+size_t committer_charged(const Committer *c)
+{
+	return atomic_load_explicit(&c->charged, memory_order_relaxed);
+}
+
 bool committer_is_full(const Committer *c)
 {
-	return atomic_load_explicit(&c->charged, memory_order_relaxed) >= COMMITTER_HIGH_BYTES;
+	return committer_charged(c) >= COMMITTER_HIGH_BYTES;
 }
 
 bool committer_release(Committer *c, size_t bytes)
@@ -703,6 +738,14 @@ bool committer_release(Committer *c, size_t bytes)
 	size_t before = atomic_fetch_sub(&c->charged, bytes);
 
 	return before > COMMITTER_LOW_BYTES && before - bytes <= COMMITTER_LOW_BYTES;
+}
+
+void committer_sync_durations(Committer *c, Histogram *ret)
+{
+	if (c->syncer)
+		syncer_durations(c->syncer, ret);
+	else
+		histogram_init_durations(ret);
 }
 
 void committer_set_limits(Committer *c, uint64_t sync_interval_us, uint64_t segment_bytes)

@@ -1,16 +1,18 @@
 /* The only writer of the log: gives each event its seq and time, appends, commits, tells main.
  *
- * Takes whatever has come (that is the batch), lays the lines one behind another, and appends them with one
- * write(); then the index; then, with durability = fsync, one fdatasync(); then, and only then, the batch goes to main.
- * With durability = interval a thread beside it (the syncer) calls fdatasync(), so that a slow disk delays
- * nobody until it is two segments behind: the second full before the first is synced.
+ * Takes whatever has come (that is the batch), lays the lines one behind another, and appends them
+ * with one write(); then the index; then, with durability = fsync, one fdatasync(); then, and only
+ * then, the batch goes to main. With durability = interval a thread beside it (the syncer) calls
+ * fdatasync(), so that a slow disk delays nobody until it is two segments behind: the second full
+ * before the first is synced.
  *
- * When the disk is full or fails: AgentSpawned events that are not written yet are rejected, the others wait; main is
- * told (on_state), and again when it works. A megabyte is reserved ahead, which output may not use: ends go into it,
- * ahead of what waits of other agents.
+ * When the disk is full or fails: AgentSpawned events that are not written yet are rejected, the
+ * others wait; main is told (on_state), and again when it works. A megabyte is reserved ahead,
+ * which output may not use: ends go into it, ahead of what waits of other agents.
  *
- * Backpressure: charged is the memory of the blocks that were handed over, until they are committed, and of the batches that main
- * is not done with. Above the high mark committer_is_full() says so; main is told to wake who waits when it falls below the low one.
+ * Backpressure: charged is the memory of the blocks that were handed over, until they are
+ * committed, and of the batches that main is not done with. Above the high mark committer_is_full()
+ * says so; main is told to wake who waits when it falls below the low one.
  *
  * Thread: its own; each function says who may call it. */
 #pragma once
@@ -18,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/histogram.h"
 #include "daemon/eventlog/batch.h"
 #include "daemon/eventlog/durability.h"
 #include "daemon/eventlog/emitter.h"
@@ -55,8 +58,8 @@ typedef struct CommitterStart {
 
 /* Main. Starts the threads. -errno. */
 int committer_new(const CommitterStart *start, Committer **ret) _must_check_;
-/* Main. Commits what was posted before, syncs, joins the threads; afterwards main's mailbox holds what was committed.
- * -errno: some of it is not on the disk. */
+/* Main. Commits what was posted before, syncs, joins the threads; afterwards main's mailbox holds
+ * what was committed. -errno: some of it is not on the disk. */
 int committer_stop(Committer *c);
 /* Main, after committer_stop(). Bears NULL. */
 void committer_free(Committer *c);
@@ -65,9 +68,14 @@ void committer_free(Committer *c);
 void committer_take_block(Committer *c, EventBlock *block);
 /* Any thread. For blocks: where their memory comes from. Lends. */
 Spares *committer_spares(Committer *c);
+/* Any thread. Bytes. */
+size_t committer_charged(const Committer *c);
 /* Any thread. True: take no more intake. */
 bool committer_is_full(const Committer *c);
 /* Main: it is done with so many charged bytes. True: they have just fallen below the low mark. */
 bool committer_release(Committer *c, size_t bytes);
+/* Main: how long each sync took, in microseconds, with durability = interval; else there are none.
+ */
+void committer_sync_durations(Committer *c, Histogram *ret);
 /* Main: a reload. */
 void committer_set_limits(Committer *c, uint64_t sync_interval_us, uint64_t segment_bytes);

@@ -4,7 +4,8 @@
 
 static uint32_t by_table(uint32_t crc, const unsigned char *p, size_t n)
 {
-	/* Sixteen entries, a nibble at a time: the slow way is for machines without the instruction only. */
+	/* Sixteen entries, a nibble at a time: the slow way is for machines without the instruction
+	 * only. */
 	static const uint32_t nibble[16] = {
 		0x00000000,
 		0x105ec76f,

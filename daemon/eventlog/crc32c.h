@@ -8,8 +8,8 @@
 
 uint32_t crc32c(const void *bytes, size_t n);
 
-/* Of several strings at once, which takes little longer than of one: each step waits for the one before it, and meanwhile the
- * processor has time for the others. */
+/* Of several strings at once, which takes little longer than of one: each step waits for the one
+ * before it, and meanwhile the processor has time for the others. */
 #define CRC32C_LANES 4
 typedef struct Crc32cLanes {
 	const void *bytes[CRC32C_LANES];

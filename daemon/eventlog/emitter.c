@@ -3,12 +3,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/clock.h"
+#include "common/probe.h"
 #include "daemon/eventlog/committer.h"
 
-/* A block begins small, or where the last one was not, as one piece of the spares, and is handed over before the turn ends
- * when one more event like the last would not fit into that. */
+/* A block begins with twice the room that the last one took, and is handed over before the turn
+ * ends when one more event like the last would not fit into the largest. */
 #define BLOCK_SMALL_BYTES 4096U
-#define BLOCK_USED_BYTES  (16U * 1024)
 #define BLOCK_PIECE_BYTES (128U * 1024)
 
 /* What an event is given room for before anything is known of it. */
@@ -35,12 +36,18 @@ JsonWriter *emitter_begin(Emitter *e)
 	if (r == 0 && e->block.len == 0)
 		e->block.len = sizeof(EventBlock);
 	e->head = e->block.len;
+	e->emitted_us = 0;
 	jw_init(&e->writer, &e->block);
 	if (r < 0)
 		e->writer.error = r;
 	else
 		e->block.len += sizeof(EventHead);
 	return &e->writer;
+}
+
+void emitter_trace(Emitter *e)
+{
+	e->emitted_us = clock_monotonic_us();
 }
 
 int emitter_end(Emitter *e, const EventMeta *meta)
@@ -62,9 +69,11 @@ int emitter_end(Emitter *e, const EventMeta *meta)
 		.meta = *meta,
 		.body_len = body_len,
 		.size = e->block.len - e->head,
+		.emitted_us = e->emitted_us,
 	};
 	memcpy(e->block.data + e->head, &head, sizeof(head));
 	e->n++;
+	PROBE3(emitted, meta->agent, meta->type, body_len);
 	if (e->block.len + BEGIN_BYTES + head.size > BLOCK_PIECE_BYTES)
 		emitter_flush(e);
 	return 0;
@@ -78,7 +87,9 @@ void emitter_flush(Emitter *e)
 	if (e->n == 0)
 		return;
 	block = (EventBlock *)(void *)buf_take(&e->block, &len);
-	e->begin_bytes = len > BLOCK_USED_BYTES ? BLOCK_PIECE_BYTES : BLOCK_SMALL_BYTES;
+	e->begin_bytes = BLOCK_SMALL_BYTES;
+	while (e->begin_bytes < 2 * len && e->begin_bytes < BLOCK_PIECE_BYTES)
+		e->begin_bytes *= 2;
 	block->len = len;
 	block->cap = cap;
 	block->n = e->n;

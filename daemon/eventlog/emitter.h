@@ -1,5 +1,5 @@
-/* Where events are born: one for each thread that makes any. Gathers the events of a turn of its loop in one
- * block of memory, and hands that over to the committer in one message.
+/* Where events are born: one for each thread that makes any. Gathers the events of a turn of its
+ * loop in one block of memory, and hands that over to the committer in one message.
  *
  * Thread: its own. */
 #pragma once
@@ -12,7 +12,8 @@ typedef struct Emitter {
 	Buf block;          /* EventBlock, EventHead, body, EventHead, body, … */
 	size_t begin_bytes; /* what the next block begins with */
 	size_t n;
-	size_t head; /* of the event that is being written */
+	size_t head;         /* of the event that is being written */
+	uint64_t emitted_us; /* of that event, if it is traced; else 0 */
 	JsonWriter writer;
 } Emitter;
 
@@ -28,15 +29,20 @@ typedef struct EventBlock {
 typedef struct EventHead {
 	EventMeta meta;
 	size_t body_len;
-	size_t size; /* of head, body and padding: where the next one begins */
-	bool ahead;  /* the committer's: see pending.h */
+	size_t size;         /* of head, body and padding: where the next one begins */
+	uint64_t emitted_us; /* monotonic; 0: it is not traced */
+	bool ahead;          /* the committer's: see pending.h */
 } EventHead;
 
 void emitter_init(Emitter *e, Committer *c);
 void emitter_done(Emitter *e);
 
-/* Begins an event. The writer takes its members from "type" on; seq and time are the committer's. */
+/* Begins an event. The writer takes its members from "type" on; seq and time are the committer's.
+ */
 JsonWriter *emitter_begin(Emitter *e);
+/* It is traced: that this is when it was emitted is noted, and when it is committed will be.
+ * Between beginning and end. */
+void emitter_trace(Emitter *e);
 /* Ends it. -ENOMEM: there is no such event. */
 int emitter_end(Emitter *e, const EventMeta *meta) _must_check_;
 /* Hands over what has gathered. At the end of each turn. */

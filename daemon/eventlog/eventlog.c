@@ -13,11 +13,13 @@
 #include "daemon/eventlog/log-meta.h"
 #include "daemon/eventlog/log-recover.h"
 
-/* What main keeps of the newest batches: readers that are less far behind are served from memory. */
+/* What main keeps of the newest batches: readers that are less far behind are served from memory.
+ */
 #define HOT_BYTES (4U * 1024 * 1024)
 
-/* What a dead daemon had not synced is in these, at the end of the log: the sealed one that the syncer has, the one that it was to be
- * given next, and the successor of that, in which nothing is yet. */
+/* What a dead daemon had not synced is in these, at the end of the log: the sealed one that the
+ * syncer has, the one that it was to be given next, and the successor of that, in which nothing is
+ * yet. */
 #define UNSYNCED_SEGMENTS 3
 
 /* So many segments can be begun before there has to be memory to list them. */
@@ -33,7 +35,8 @@ struct EventLog {
 	EventLogHooks hooks;
 	int dirfd;
 	LogMeta meta;
-	bool power_cut; /* the last daemon did not end in order, and the machine was started anew since */
+	bool power_cut; /* the last daemon did not end in order, and the machine was started anew
+			   since */
 	uint64_t lost_from, lost_to; /* 0: nothing is to be announced */
 	bool stale;                  /* the catalog knew more events than there are */
 	EventLogOptions options;
@@ -50,6 +53,7 @@ struct EventLog {
 	int error;
 	Committer *committer;
 	bool stopped_in_order;
+	LogTotals totals;
 
 	/* A ring of the hot batches, oldest first. */
 	const Batch **hot;
@@ -111,6 +115,7 @@ int eventlog_open(const char *state_dir, const EventLogOptions *options, EventLo
 		return -ENOMEM;
 	log->dirfd = -1;
 	log->options = *options;
+	log_totals_init(&log->totals);
 	r = buf_printf(&path, "%s/log", state_dir);
 	if (r == 0)
 		r = buf_terminate(&path);
@@ -146,7 +151,8 @@ static bool is_recent(const EventLog *log, size_t i)
 	return i + UNSYNCED_SEGMENTS >= log->table->n;
 }
 
-/* Sealed, synced, and known to the catalog: the sizes of its files say all that is to be known. False: they do not. */
+/* Sealed, synced, and known to the catalog: the sizes of its files say all that is to be known.
+ * False: they do not. */
 static bool list_segment(const EventLog *log, size_t i, uint64_t from_seq)
 {
 	SegmentInfo *info = &log->table->infos[i];
@@ -174,9 +180,13 @@ static int recover_segment(
 {
 	SegmentInfo *info = &log->table->infos[i];
 	bool last = i + 1 == log->table->n;
+	char name[SEGMENT_NAME_LEN + 16];
 	int r;
 
 	segment_unref(TAKE_PTR(tail->segment));
+	/* Its index may become another one. */
+	segment_name(info->base, ".post", name);
+	(void)unlinkat(log->dirfd, name, 0);
 	r = segment_open(log->dirfd, info->base, false, &tail->segment);
 	if (r == 0)
 		r = segment_recover(tail->segment, log->power_cut && is_recent(log, i), from_seq,
@@ -220,7 +230,8 @@ static int recover_segments(EventLog *log, uint64_t from_seq, const EventLogReco
 	return 0;
 }
 
-/* 1: what is missing before segment `i` was told by the daemon that began it, or by one after that. */
+/* 1: what is missing before segment `i` was told by the daemon that began it, or by one after that.
+ */
 static int is_announced(const EventLog *log, size_t i)
 {
 	const SegmentInfo *infos = log->table->infos;
@@ -232,7 +243,8 @@ static int is_announced(const EventLog *log, size_t i)
 	return r;
 }
 
-/* Where the oldest hole begins that nobody was told of: the last daemon died before it could, or it is new. */
+/* Where the oldest hole begins that nobody was told of: the last daemon died before it could, or it
+ * is new. */
 static int note_holes(EventLog *log, size_t doubtful)
 {
 	size_t n = log->table ? log->table->n : 0;
@@ -282,7 +294,8 @@ static int begin_segment(EventLog *log)
 	return 0;
 }
 
-/* The place where the log goes on: the last segment, or a new one. What announces a hole is the first event of a segment. */
+/* The place where the log goes on: the last segment, or a new one. What announces a hole is the
+ * first event of a segment. */
 static int prepare_active(EventLog *log, const Tail *tail)
 {
 	SegmentInfo *info = log->table ? &log->table->infos[log->table->n - 1] : NULL;
@@ -308,7 +321,8 @@ static int recover(EventLog *log, uint64_t from_seq, const EventLogRecovery *rec
 		r = prepare_active(log, tail);
 	if (r < 0)
 		return r;
-	/* Before anything is cut off: that numbers were given out is then said by the name of the new segment. */
+	/* Before anything is cut off: that numbers were given out is then said by the name of the
+	 * new segment. */
 	if (fsync(log->dirfd) < 0)
 		return -errno;
 	return tail->segment ? segment_cut(log->dirfd, tail->segment, &tail->state) : 0;
@@ -409,7 +423,8 @@ uint64_t eventlog_hot_seq(const EventLog *log)
 	uint64_t first_seq = log->hot_n > 0 ? (*hot_slot(log, 0))->first_seq : log->end_seq;
 	uint64_t oldest_seq = eventlog_oldest_seq(log);
 
-	/* What retention has taken is gone at once, though its batches go with the end of the turn. */
+	/* What retention has taken is gone at once, though its batches go with the end of the turn.
+	 */
 	return first_seq > oldest_seq ? first_seq : oldest_seq;
 }
 
@@ -447,7 +462,8 @@ static void note_rotation(EventLog *log, uint64_t base)
 	log->active_base = base;
 }
 
-/* Without memory for a table it is tried again with the next batch; no view goes beyond the table until then. */
+/* Without memory for a table it is tried again with the next batch; no view goes beyond the table
+ * until then. */
 static void list_begun(EventLog *log)
 {
 	SegmentTable *t = segment_table_copy(log->table, 0, log->n_begun);
@@ -481,6 +497,7 @@ static void on_batch(Batch *b, void *userdata)
 		list_begun(log);
 	log->active_bytes = b->offset + b->len;
 	log->end_seq = batch_end_seq(b);
+	log_totals_add(&log->totals, b);
 	hot = hot_add(log, b);
 	log->hooks.on_batch(b, log->hooks.userdata);
 	if (!hot)
@@ -654,6 +671,11 @@ uint64_t eventlog_end_seq(const EventLog *log)
 	return log->end_seq;
 }
 
+uint64_t eventlog_active_seq(const EventLog *log)
+{
+	return log->table->infos[log->table->n - 1].base;
+}
+
 uint64_t eventlog_synced_seq(const EventLog *log)
 {
 	return log->synced_seq;
@@ -662,6 +684,11 @@ uint64_t eventlog_synced_seq(const EventLog *log)
 uint64_t eventlog_bytes(const EventLog *log)
 {
 	return log->sealed_bytes + log->active_bytes;
+}
+
+const LogTotals *eventlog_totals(const EventLog *log)
+{
+	return &log->totals;
 }
 
 LogView eventlog_view(const EventLog *log)

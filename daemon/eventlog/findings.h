@@ -1,6 +1,8 @@
-/* What a check of the log finds, a line each, on its way to a person: what is wrong, and what is worth knowing.
+/* What a check of the log finds, a line each, on its way to a person: what is wrong, and what is
+ * worth knowing.
  *
- * Of one file so many lines are said, and the rest is counted. Owns nothing. Thread: any (one at a time). */
+ * Of one file so many lines are said, and the rest is counted. Owns nothing. Thread: any (one at a
+ * time). */
 #pragma once
 
 #include <stdint.h>

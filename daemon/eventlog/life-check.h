@@ -1,7 +1,8 @@
 /* The lives of the agents in a log, held to the grammar of the protocol event by event.
  *
- * Where something is missing (the beginning was pruned, a line cannot be read, a power cut took some) the agents that it may have been
- * about are looked at leniently from there on. Costs 64 bytes for each agent that the log names.
+ * Where something is missing (the beginning was pruned, a line cannot be read, a power cut took
+ * some) the agents that it may have been about are looked at leniently from there on. Costs 64
+ * bytes for each agent that the log names.
  *
  * Thread: any (one at a time). */
 #pragma once
@@ -46,7 +47,8 @@ typedef struct LifeCheck {
 } LifeCheck;
 
 void life_check_done(LifeCheck *c);
-/* An event that segment_index_event() has found in order; `number` is what the index says about its agent, 0: nothing. -ENOMEM. */
+/* An event that segment_index_event() has found in order; `number` is what the index says about its
+ * agent, 0: nothing. -ENOMEM. */
 int life_check_event(LifeCheck *c, json_object *event, uint64_t seq, const IndexRecord *record,
 	uint64_t number) _must_check_;
 /* What stood before `seq` is not all there. */

@@ -11,6 +11,7 @@
 #include "common/jsonx.h"
 #include "daemon/eventlog/crc32c.h"
 #include "daemon/eventlog/log-recover.h"
+#include "daemon/eventlog/postings.h"
 
 #define RECORDS_AT_ONCE 2048U
 #define READ_BYTES      (256U * 1024)
@@ -79,7 +80,8 @@ static bool is_announced(LogCheck *c, json_object *event, const Gap *gap)
 	return true;
 }
 
-/* The event after a gap is the one to announce it; or a later DaemonStarted does, where it was found later. */
+/* The event after a gap is the one to announce it; or a later DaemonStarted does, where it was
+ * found later. */
 static int settle_gaps(LogCheck *c, json_object *event, const IndexRecord *record)
 {
 	Gap gap = { c->gap_from, c->gap_to }, *gaps = (Gap *)(void *)c->unannounced.data;
@@ -338,6 +340,13 @@ static void check_ends(Walk *w)
 			w->n, w->last ? "; the next start mends it" : "");
 }
 
+/* Retention took it, and all that was before it. */
+static int note_pruned(const Walk *w)
+{
+	w->check->oldest_seq = 0;
+	return 0;
+}
+
 /* 0: there is none (any more), which has been said where it is wrong. */
 static int open_files(Walk *w)
 {
@@ -346,11 +355,8 @@ static int open_files(Walk *w)
 	struct stat st;
 
 	w->segment.fd = openat(dirfd, w->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (w->segment.fd < 0 && errno == ENOENT && w->check->running) {
-		/* Retention took it, and all that was before it. */
-		w->check->oldest_seq = 0;
-		return 0;
-	}
+	if (w->segment.fd < 0 && errno == ENOENT && w->check->running)
+		return note_pruned(w);
 	/* Its size first: the index may only be ahead of what is looked at. */
 	if (w->segment.fd < 0 || fstat(w->segment.fd, &st) < 0)
 		return -errno;
@@ -359,6 +365,12 @@ static int open_files(Walk *w)
 	w->segment.idx_fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (w->segment.idx_fd < 0 && errno != ENOENT)
 		return -errno;
+	if (w->segment.idx_fd < 0 && w->check->running &&
+		faccessat(dirfd, w->name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return note_pruned(w);
+	/* A daemon that runs makes the one file after the other. */
+	if (w->segment.idx_fd < 0 && w->check->running && w->last)
+		return 0;
 	if (w->segment.idx_fd < 0) {
 		findings_problem(w->findings, "its index, %s, is missing", name);
 		return 1;
@@ -390,14 +402,34 @@ static void check_base(Walk *w)
 	}
 }
 
+/* Nothing is lost with them, but what has touched them may have touched more. */
+static int check_postings(const Walk *w)
+{
+	int r;
+
+	/* A daemon that runs may just be making them. */
+	if (w->check->running || w->segment.idx_fd < 0 || w->n_index != w->n ||
+		w->n > POSTINGS_MAX_EVENTS)
+		return 0;
+	r = postings_check(w->check->dirfd, &w->segment, (uint32_t)w->n);
+	if (r == -EBADMSG)
+		findings_problem(w->findings, "its postings do not fit its index");
+	else if (r == -ENODATA)
+		findings_note(w->findings,
+			"its postings are torn: they are made anew when somebody asks for agents");
+	return r == -EBADMSG || r == -ENODATA || r >= 0 ? 0 : r;
+}
+
 static int check_files(Walk *w)
 {
 	LogCheck *c = w->check;
+	uint64_t problems;
 	int r = open_files(w);
 
 	if (r <= 0)
 		return r;
 	check_base(w);
+	problems = w->findings->problems;
 	w->records = malloc(RECORDS_AT_ONCE * sizeof(*w->records));
 	if (!w->records)
 		return -ENOMEM;
@@ -405,6 +437,10 @@ static int check_files(Walk *w)
 	if (r < 0)
 		return r;
 	check_ends(w);
+	/* What is wrong with the index would be said twice. */
+	r = w->last || w->findings->problems > problems ? 0 : check_postings(w);
+	if (r < 0)
+		return r;
 	c->segments++;
 	c->bytes += w->pos;
 	c->end_seq = w->segment.base + w->n;

@@ -1,5 +1,6 @@
-/* Looks at the whole log, line by line: every line what it must be, every number in order, every record of an index what its line says,
- * every agent's life as the protocol has it. Changes nothing, and bears a daemon that is writing meanwhile.
+/* Looks at the whole log, line by line: every line what it must be, every number in order, every
+ * record of an index what its line says, every agent's life as the protocol has it. Changes
+ * nothing, and bears a daemon that is writing meanwhile.
  *
  * Thread: any (one at a time). */
 #pragma once

@@ -1,6 +1,8 @@
-/* STATE/log/log.json: what the log says of itself beside its events. Replaced atomically and durably.
+/* STATE/log/log.json: what the log says of itself beside its events. Replaced atomically and
+ * durably.
  *
- * Thread: main; log_meta_write() also the committer's (never both at once: main only before it starts and after it ended). */
+ * Thread: main; log_meta_write() also the committer's (never both at once: main only before it
+ * starts and after it ended). */
 #pragma once
 
 #include <stdbool.h>

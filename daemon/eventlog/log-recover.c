@@ -154,7 +154,8 @@ static int read_data(Walk *w, uint64_t offset, size_t n)
 	return (size_t)got == n ? 0 : -EBADMSG;
 }
 
-/* What the callback objects to is not the log's damage: nothing may be cut off for it. No event is told twice. */
+/* What the callback objects to is not the log's damage: nothing may be cut off for it. No event is
+ * told twice. */
 static int deliver(Walk *w, uint64_t seq, const IndexRecord *record, const char *line, size_t len)
 {
 	int r = w->recovery->on_event(seq, record, line, len, w->recovery->userdata);
@@ -164,14 +165,6 @@ static int deliver(Walk *w, uint64_t seq, const IndexRecord *record, const char 
 }
 
 /* ---- The index ---- */
-
-/* As far as can be told without its line, which begins at `start`. */
-static bool makes_sense(const IndexRecord *record, uint64_t start)
-{
-	return record->end > start && record->type > EVENT_TYPE_NONE &&
-	       record->type < _EVENT_TYPE_MAX && record->channel < _CHANNEL_MAX &&
-	       record->code < _AGENT_ERROR_MAX;
-}
 
 /* 1: the `n`th record is that of the `n`th line, beyond doubt. */
 static int is_line_of(Walk *w, uint64_t n, uint64_t start, const IndexRecord *record)
@@ -195,7 +188,7 @@ static int next_fits(Walk *w, const IndexRecord *record)
 
 	if (n <= 0)
 		return (int)n;
-	if (!makes_sense(&next, record->end) || next.end > w->size)
+	if (!segment_record_makes_sense(&next, record->end) || next.end > w->size)
 		return 0;
 	return is_line_of(w, w->n + 2, record->end, &next);
 }
@@ -209,16 +202,22 @@ static int line_is_rotten(Walk *w, const IndexRecord *record)
 	return newline == w->data.data + w->data.len - 1 ? 1 : next_fits(w, record);
 }
 
+/* Of an output the record says all that recovery wants to know. */
+static bool tells_line(const IndexRecord *record)
+{
+	return record->type != EVENT_TYPE_AGENT_PARTIAL_OUTPUT;
+}
+
 /* 0: the record fits what came before it, and its line, if that is to be looked at. */
-static int check_record(Walk *w, const IndexRecord *record, bool verify, bool wanted)
+static int check_record(Walk *w, const IndexRecord *record, bool verify)
 {
 	uint64_t seq = w->segment->base + w->n;
-	bool read = verify || (wanted && record->type != EVENT_TYPE_AGENT_PARTIAL_OUTPUT);
+	bool read = verify || (seq >= w->from_seq && tells_line(record));
 	int r = 0;
 
 	if (segment_is_hole(record) && record->end >= w->pos && record->end <= w->size)
 		return 0;
-	if (!makes_sense(record, w->pos) || record->end > w->size)
+	if (!segment_record_makes_sense(record, w->pos) || record->end > w->size)
 		return -EBADMSG;
 	if (read)
 		r = read_data(w, w->pos, record->end - w->pos);
@@ -228,15 +227,11 @@ static int check_record(Walk *w, const IndexRecord *record, bool verify, bool wa
 		r = line_is_rotten(w, record);
 		if (r <= 0)
 			return r < 0 ? r : -EBADMSG;
-		/* It was good once, so what follows it is too: this one event is lost, and will be served as a gap. With a record
-		 * made anew nobody could tell any more. */
+		/* It was good once, so what follows it is too: this one event is lost, and will be
+		 * served as a gap. With a record made anew nobody could tell any more. */
 		log_error("event %" PRIu64 " is damaged in the log", seq);
-		return 0;
 	}
-	if (!wanted)
-		return 0;
-	return deliver(w, seq, record,
-		record->type == EVENT_TYPE_AGENT_PARTIAL_OUTPUT ? NULL : w->data.data, w->data.len);
+	return 0;
 }
 
 /* The records behind those that are known to be good, as far as they are, too. */
@@ -249,8 +244,7 @@ static int walk_index(Walk *w, bool verify)
 		return -ENOMEM;
 	while ((n = segment_read_index(w->segment, w->n, records, RECORDS_AT_ONCE)) > 0) {
 		for (ssize_t i = 0; i < n; i++) {
-			bool wanted = w->segment->base + w->n >= w->from_seq;
-			int r = check_record(w, &records[i], verify, wanted);
+			int r = check_record(w, &records[i], verify);
 
 			if (r < 0)
 				return r == -EBADMSG ? 0 : r;
@@ -261,8 +255,8 @@ static int walk_index(Walk *w, bool verify)
 	return (int)n;
 }
 
-/* Nothing is cut off, and no number given out, on the word of an index: back from `n` records to one whose line is there. 0: none of
- * the last few is such a one. */
+/* Nothing is cut off, and no number given out, on the word of an index: back from `n` records to
+ * one whose line is there. 0: none of the last few is such a one. */
 static int find_place(Walk *w, uint64_t n)
 {
 	for (unsigned tries = 0; n > 0 && tries < MAX_TRIES; n--) {
@@ -276,7 +270,7 @@ static int find_place(Walk *w, uint64_t n)
 			return (int)got;
 		if (before)
 			start = pair[0].end;
-		if ((size_t)got <= before || !makes_sense(&pair[before], start) ||
+		if ((size_t)got <= before || !segment_record_makes_sense(&pair[before], start) ||
 			pair[before].end > w->size)
 			continue;
 		tries++;
@@ -308,6 +302,53 @@ static int use_index(Walk *w, bool verify)
 		w->n = w->pos = 0;
 	/* Behind the place there may be lines that are rotten: their records say so, and stay. */
 	return r < 0 ? r : walk_index(w, true);
+}
+
+static int tell_record(Walk *w, uint64_t seq, const IndexRecord *record, uint64_t start)
+{
+	size_t len = record->end - start;
+	int r;
+
+	if (segment_is_hole(record))
+		return 0;
+	if (!tells_line(record))
+		return deliver(w, seq, record, NULL, len);
+	r = read_data(w, start, len);
+	if (r < 0)
+		return r == -EBADMSG ? -EIO : r;
+	if (crc32c(w->data.data, len) != record->crc)
+		return 0; /* damaged, as was said */
+	return deliver(w, seq, record, w->data.data, len);
+}
+
+/* The events that are wanted of those in the index, which is known to be good: nothing is told that
+ * might turn out not to be there. */
+static int tell_index(Walk *w)
+{
+	_cleanup_free_ IndexRecord *records = NULL;
+	uint64_t base = w->segment->base, end = base + w->n;
+	uint64_t seq = w->from_seq > base ? w->from_seq : base;
+	uint32_t start;
+	int r;
+
+	if (seq >= end)
+		return 0;
+	records = malloc(RECORDS_AT_ONCE * sizeof(*records));
+	if (!records)
+		return -ENOMEM;
+	r = segment_line_start(w->segment, seq - base, &start);
+	while (r == 0 && seq < end) {
+		uint64_t want = end - seq < RECORDS_AT_ONCE ? end - seq : RECORDS_AT_ONCE;
+		ssize_t n = segment_read_index(w->segment, seq - base, records, (size_t)want);
+
+		if (n <= 0)
+			return n < 0 ? (int)n : -EIO;
+		for (ssize_t i = 0; r == 0 && i < n; i++, seq++) {
+			r = tell_record(w, seq, &records[i], start);
+			start = records[i].end;
+		}
+	}
+	return r == -EBADMSG ? -EIO : r;
 }
 
 /* ---- The lines ---- */
@@ -342,7 +383,8 @@ static int index_line(Walk *w, const char *line, size_t len)
 	return deliver(w, seq, &record, line, len);
 }
 
-/* How many events are missing where `line` follows upon bytes that are none, which have so many ends of lines; 0: it does not follow. */
+/* How many events are missing where `line` follows upon bytes that are none, which have so many
+ * ends of lines; 0: it does not follow. */
 static uint64_t missing_before(
 	const Walk *w, const char *line, size_t len, uint64_t bad_bytes, uint64_t bad_lines)
 {
@@ -359,7 +401,8 @@ static uint64_t missing_before(
 	if (jsonx_parse(text, text_len, &event, &why) < 0)
 		return 0;
 	seq = jsonx_get_uint(event, "seq", 0);
-	/* A number that is rotten itself must not make a hole that is larger than the bytes at hand. */
+	/* A number that is rotten itself must not make a hole that is larger than the bytes at
+	 * hand. */
 	if (seq <= next || seq - next > (fit > bad_lines ? fit : bad_lines))
 		return 0;
 	return segment_index_event(
@@ -382,8 +425,8 @@ static int put_hole(Walk *w, uint64_t events, uint64_t bytes)
 	return r;
 }
 
-/* What begins at `bad` is no line of the log. If one follows upon it, the events between are a hole, and *ret_len says how long it is;
- * else that is 0. */
+/* What begins at `bad` is no line of the log. If one follows upon it, the events between are a
+ * hole, and *ret_len says how long it is; else that is 0. */
 static int index_hole(Walk *w, const char *bad, size_t len, size_t *ret_len)
 {
 	const char *line = bad, *end = bad + len, *newline;
@@ -466,7 +509,7 @@ static int count_records(const Walk *w, uint64_t *ret)
 	while ((n = segment_read_index(w->segment, w->n + count, records, RECORDS_AT_ONCE)) > 0) {
 		ssize_t i = 0;
 
-		for (; i < n && makes_sense(&records[i], pos); i++)
+		for (; i < n && segment_record_makes_sense(&records[i], pos); i++)
 			pos = records[i].end;
 		count += (uint64_t)i;
 		if (i < n)
@@ -476,7 +519,8 @@ static int count_records(const Walk *w, uint64_t *ret)
 	return n < 0 ? (int)n : 0;
 }
 
-/* And as the lines have it: one that is not whole was never committed, and in a few bytes there never was an event. */
+/* And as the lines have it: one that is not whole was never committed, and in a few bytes there
+ * never was an event. */
 static int count_lines(Walk *w, uint64_t *ret)
 {
 	uint64_t count = 0, whole = 0;
@@ -504,6 +548,8 @@ static int recover(Walk *w, bool verify, SegmentState *ret)
 	uint64_t records = 0, lines = 0;
 	int r = use_index(w, verify);
 
+	if (r >= 0)
+		r = tell_index(w);
 	if (r >= 0)
 		r = walk_lines(w);
 	if (r == 0)

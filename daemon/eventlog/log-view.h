@@ -1,5 +1,5 @@
-/* Which segments there are, as a picture that does not change: main makes a new one when a segment is begun or pruned, and
- * lends the reader the one that was true when it was asked.
+/* Which segments there are, as a picture that does not change: main makes a new one when a segment
+ * is begun or pruned, and lends the reader the one that was true when it was asked.
  *
  * Thread: made and released on main; read on any while a reference is held. */
 #pragma once
@@ -26,12 +26,13 @@ typedef struct LogView {
 	SegmentTable *table; /* one reference */
 	uint64_t oldest_seq; /* of the oldest event there is; == end_seq where there is none */
 	uint64_t end_seq;    /* one past the newest */
-	/* From here on this daemon has written it since the last sync, about a second ago at the most: no disk can have
-	 * damaged it. */
+	/* From here on this daemon has written it since the last sync, about a second ago at the
+	 * most: no disk can have damaged it. */
 	uint64_t fresh_seq;
 } LogView;
 
-/* One reference; `extra` more places at the end than `from` has (may be NULL), without its first `skip`. NULL: out of memory. */
+/* One reference; `extra` more places at the end than `from` has (may be NULL), without its first
+ * `skip`. NULL: out of memory. */
 SegmentTable *segment_table_copy(const SegmentTable *from, size_t skip, size_t extra) _must_check_;
 void segment_table_unref(SegmentTable *t);
 /* The segment that holds `seq`, or the first after it; `n` if there is none. */

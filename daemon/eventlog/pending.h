@@ -1,7 +1,8 @@
 /* The events that wait to be committed, in the order in which they came.
  *
- * On a full disk what ends agents goes ahead of the others' output, into the room that is reserved for it. What
- * else waits of such an agent goes with it, in its order: only between agents does the order change.
+ * On a full disk what ends agents goes ahead of the others' output, into the room that is reserved
+ * for it. What else waits of such an agent goes with it, in its order: only between agents does the
+ * order change.
  *
  * Owns the blocks. Thread: the committer's. */
 #pragma once
@@ -43,8 +44,8 @@ size_t pending_count(const Pending *p, size_t most);
 /* Gives back the blocks before `at`; returns how much memory that was. */
 size_t pending_advance(Pending *p, const PendingPosition *at);
 
-/* Marks (EventHead.ahead) those that go ahead: what the daemon says of itself, and agents that end, each with all that
- * waits of it, as far as there is room. -ENOMEM: none does. */
+/* Marks (EventHead.ahead) those that go ahead: what the daemon says of itself, and agents that end,
+ * each with all that waits of it, as far as there is room. -ENOMEM: none does. */
 int pending_choose_ends(Pending *p, PendingRoom room) _must_check_;
 /* The first `n` of those that go ahead are committed. */
 void pending_take_out(Pending *p, size_t n);

@@ -10,7 +10,8 @@
 /* Segments that are kept open: readers of the same stretch follow each other. */
 #define MAX_OPEN 8
 
-/* Long jobs that have begun: what they hold in memory and in descriptors is bounded, and nobody alone can fill it. */
+/* Long jobs that have begun: what they hold in memory and in descriptors is bounded, and nobody
+ * alone can fill it. */
 #define MAX_BEGUN 64
 
 /* How long a slice is, and how many steps are made between two looks at the clock. */
@@ -246,6 +247,11 @@ int reader_log_dirfd(const Reader *r)
 bool reader_slice_over(Reader *r)
 {
 	return ++r->steps % STEPS_PER_LOOK == 0 && clock_monotonic_us() >= r->slice_end_us;
+}
+
+void reader_long_step(Reader *r)
+{
+	r->steps = STEPS_PER_LOOK - 1;
 }
 
 int reader_segment(Reader *r, uint64_t base, Segment **ret)

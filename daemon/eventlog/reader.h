@@ -1,8 +1,10 @@
-/* The thread for whatever may have to wait for a disk: it reads old segments, and asks and writes the catalog, so that main never does.
+/* The thread for whatever may have to wait for a disk: it reads old segments, and asks and writes
+ * the catalog, so that main never does.
  *
- * Work comes as jobs. Short ones are done in order, before all others; then come one turn, of a cursor, and one slice of a long
- * job, and the short ones that have come meanwhile. So nobody waits for more than that, however many long ones there are; a few
- * of those take turns, and the others have not begun yet and cost next to nothing.
+ * Work comes as jobs. Short ones are done in order, before all others; then come one turn, of a
+ * cursor, and one slice of a long job, and the short ones that have come meanwhile. So nobody waits
+ * for more than that, however many long ones there are; a few of those take turns, and the others
+ * have not begun yet and cost next to nothing.
  *
  * Thread: its own; each function says who may call it. */
 #pragma once
@@ -26,7 +28,8 @@ typedef struct ReaderJob {
 	Reader *reader;
 	/* On the reader's thread. True: that was a slice, call again after the others. */
 	bool (*run)(struct ReaderJob *job, Reader *reader);
-	/* On main. Not every job that began was run to its end: it releases whatever run() has left. */
+	/* On main. Not every job that began was run to its end: it releases whatever run() has
+	 * left. */
 	void (*done)(struct ReaderJob *job);
 	ReaderJobKind kind;
 	bool for_client; /* nobody needs it done once the reader is being stopped */
@@ -36,12 +39,13 @@ typedef struct ReaderJob {
 
 /* Main. Takes the catalog; `log_dirfd` and `main` are lent. -errno. */
 int reader_new(int log_dirfd, Catalog *catalog, Mailbox *main, Reader **ret) _must_check_;
-/* Main. Finishes what was posted, drops what is for clients, joins the thread; the jobs' done() have yet to be delivered from
- * main's mailbox. */
+/* Main. Finishes what was posted, drops what is for clients, joins the thread; the jobs' done()
+ * have yet to be delivered from main's mailbox. */
 void reader_stop(Reader *r);
 /* Main. Bears NULL. */
 void reader_free(Reader *r);
-/* Main. Once the reader is stopped the job is done at once, here; done() comes from main's mailbox all the same. */
+/* Main. Once the reader is stopped the job is done at once, here; done() comes from main's mailbox
+ * all the same. */
 void reader_post(Reader *r, ReaderJob *job);
 /* Main, between reader_post() and done(). It is not run any more; done() comes as always. */
 void reader_job_drop(ReaderJob *job);
@@ -51,7 +55,11 @@ Catalog *reader_catalog(Reader *r);
 int reader_log_dirfd(const Reader *r);
 /* Others have waited long enough: to be asked after each step, and no step may take long. */
 bool reader_slice_over(Reader *r);
-/* The segment, opened and kept for a while; lent until the next call. -ENOENT: retention took it. -errno. */
+/* One does, for all that: the clock is looked at after it. */
+void reader_long_step(Reader *r);
+/* The segment, opened and kept for a while; lent until the next call. -ENOENT: retention took it.
+ * -errno. */
 int reader_segment(Reader *r, uint64_t base, Segment **ret) _must_check_;
-/* Those that begin below `seq` are not kept open any more: their files are gone, and the disk is to have them back. */
+/* Those that begin below `seq` are not kept open any more: their files are gone, and the disk is to
+ * have them back. */
 void reader_forget(Reader *r, uint64_t seq);

@@ -8,6 +8,11 @@
 #include "daemon/eventlog/crc32c.h"
 
 #define RECORDS_AT_ONCE 2048
+/* Where postings say which records are wanted: those lie DENSE apart at least, on the average. */
+#define SPARSE_AT_ONCE  8U
+#define DENSE           16U
+/* Who asks for more agents at once walks: most events are theirs. */
+#define MAX_AGENTS      64U
 
 /* How much is read of lines that lie near each other, and what is near. */
 #define AHEAD_BYTES (128U * 1024)
@@ -16,14 +21,14 @@
 int scan_init(Scan *s, Reader *reader, const LogView *view, uint64_t seq)
 {
 	*s = (Scan){ .reader = reader, .view = view, .seq = seq };
-	s->records = malloc(RECORDS_AT_ONCE * sizeof(*s->records));
-	return s->records ? 0 : -ENOMEM;
+	s->buffer = malloc((RECORDS_AT_ONCE + 1) * sizeof(*s->buffer));
+	return s->buffer ? 0 : -ENOMEM;
 }
 
 void scan_done(Scan *s)
 {
 	segment_unref(s->segment);
-	free(s->records);
+	free(s->buffer);
 	buf_done(&s->ahead);
 	*s = (Scan){ 0 };
 }
@@ -53,25 +58,41 @@ static int open_segment(Scan *s, size_t at)
 	return r;
 }
 
-/* Fills `records` from `first` on with at most `want`. -EBADMSG if the index does not reach that far. */
-static int load(Scan *s, uint64_t first, size_t want)
+/* How long the segment's file is. One that is sealed stays as it is. */
+static int look_at_size(Scan *s)
 {
-	uint64_t i = first - s->segment->base;
 	struct stat st;
-	ssize_t n;
-	int r = segment_line_start(s->segment, i, &s->start);
 
-	if (r < 0)
-		return r;
-	n = segment_read_index(s->segment, i, s->records, want);
-	if (n < 0)
-		return (int)n;
+	if (s->bytes_of == s->segment->base && s->at + 1 < s->view->table->n)
+		return 0;
 	if (fstat(s->segment->fd, &st) < 0)
 		return -errno;
 	s->bytes = (uint64_t)st.st_size;
+	s->bytes_of = s->segment->base;
+	return 0;
+}
+
+/* Fills `records` from `first` on with at most `want`. -EBADMSG if the index does not reach that
+ * far. */
+static int load(Scan *s, uint64_t first, size_t want)
+{
+	uint64_t i = first - s->segment->base;
+	size_t before = i > 0; /* whose end is where the first one begins */
+	int r = look_at_size(s);
+	ssize_t n;
+
+	if (r < 0)
+		return r;
+	n = segment_read_index(s->segment, i - before, s->buffer, want + before);
+	if (n < 0)
+		return (int)n;
+	if ((size_t)n <= before)
+		return -EBADMSG;
+	s->start = before > 0 ? s->buffer[0].end : 0;
+	s->records = s->buffer + before;
 	s->first = first;
-	s->n = (size_t)n;
-	return n == 0 ? -EBADMSG : 0;
+	s->n = (size_t)n - before;
+	return 0;
 }
 
 static bool loaded(const Scan *s, uint64_t seq)
@@ -83,6 +104,7 @@ static bool loaded(const Scan *s, uint64_t seq)
 static int load_forward(Scan *s, size_t at, uint64_t seq)
 {
 	uint64_t left = info_end(s->view, at) - seq;
+	size_t want = s->sparse ? SPARSE_AT_ONCE : RECORDS_AT_ONCE;
 	int r;
 
 	if (loaded(s, seq))
@@ -90,13 +112,14 @@ static int load_forward(Scan *s, size_t at, uint64_t seq)
 	r = open_segment(s, at);
 	if (r != 0)
 		return r;
-	return load(s, seq, left < RECORDS_AT_ONCE ? (size_t)left : RECORDS_AT_ONCE);
+	return load(s, seq, left < want ? (size_t)left : want);
 }
 
 static int load_backward(Scan *s, size_t at, uint64_t seq)
 {
 	uint64_t base = s->view->table->infos[at].base;
-	uint64_t first = seq - base >= RECORDS_AT_ONCE ? seq + 1 - RECORDS_AT_ONCE : base;
+	size_t want = s->sparse ? SPARSE_AT_ONCE : RECORDS_AT_ONCE;
+	uint64_t first = seq - base >= want ? seq + 1 - want : base;
 	int r;
 
 	if (loaded(s, seq))
@@ -123,9 +146,7 @@ static void fill(const Scan *s, uint64_t seq, ScanEvent *ret)
 /* The index may be damaged, and then it is not believed: the event is as good as not there. */
 static bool makes_sense(const ScanEvent *e, uint64_t bytes)
 {
-	return e->record.type > EVENT_TYPE_NONE && e->record.type < _EVENT_TYPE_MAX &&
-	       e->record.channel < _CHANNEL_MAX && e->record.code < _AGENT_ERROR_MAX &&
-	       e->record.end > e->start && e->record.end <= bytes;
+	return segment_record_makes_sense(&e->record, e->start) && e->record.end <= bytes;
 }
 
 /* The event at hand, which is loaded. */
@@ -197,6 +218,86 @@ int scan_previous(Scan *s, ScanEvent *ret)
 			return r;
 	}
 	return SCAN_END;
+}
+
+/* The places in segment `at`. 1: they are known. */
+static int look_up(Scan *s, size_t at, Places *places)
+{
+	const SegmentInfo *info = &s->view->table->infos[at];
+	uint64_t n_events = info->end - info->base;
+	int r;
+
+	if (places->base == info->base)
+		return places->at != NULL;
+	places_clear(places);
+	/* What is not sealed has none. */
+	if (info->end > s->view->end_seq || at + 1 == s->view->table->n ||
+		places->n_agents > MAX_AGENTS || n_events > POSTINGS_MAX_EVENTS)
+		return 0;
+	reader_long_step(s->reader);
+	r = open_segment(s, at);
+	if (r == 0)
+		r = postings_find(
+			reader_log_dirfd(s->reader), s->segment, (uint32_t)n_events, places);
+	if (r < 0 && r != -ENOMEM && !is_lost(r))
+		return r;
+	/* Where much of it is wanted, walking is as quick, and there is nothing to keep. */
+	if (places->n > n_events / DENSE)
+		places_clear(places);
+	places->base = info->base;
+	return places->at != NULL;
+}
+
+/* 1: the segment that holds `seq` is at *ret_at, and the places in it are known. */
+static int find_places(Scan *s, uint64_t seq, Places *places, size_t *ret_at)
+{
+	const SegmentTable *table = s->view->table;
+	size_t at = segment_table_find(table, seq);
+	int r;
+
+	s->sparse = false;
+	if (at == table->n || table->infos[at].base > seq)
+		return 0;
+	r = look_up(s, at, places);
+	s->sparse = r > 0;
+	*ret_at = at;
+	return r;
+}
+
+int scan_skip(Scan *s, Places *places)
+{
+	const SegmentInfo *info;
+	size_t at, i;
+	int r;
+
+	if (s->seq >= s->view->end_seq)
+		return 0;
+	r = find_places(s, s->seq, places, &at);
+	if (r <= 0)
+		return r;
+	info = &s->view->table->infos[at];
+	i = places_before(places, (uint32_t)(s->seq - info->base));
+	s->sparse = i < places->n; /* and not in the next segment */
+	s->seq = s->sparse ? info->base + places->at[i] : info->end;
+	return 0;
+}
+
+int scan_skip_back(Scan *s, Places *places)
+{
+	const SegmentInfo *info;
+	size_t at, i;
+	int r;
+
+	if (s->seq <= s->view->oldest_seq)
+		return 0;
+	r = find_places(s, s->seq - 1, places, &at);
+	if (r <= 0)
+		return r;
+	info = &s->view->table->infos[at];
+	i = places_before(places, (uint32_t)(s->seq - info->base));
+	s->sparse = i > 0;
+	s->seq = s->sparse ? info->base + places->at[i - 1] + 1 : info->base;
+	return 0;
 }
 
 /* Twice as much as last time if this line lies where that ended; else this line alone. */

@@ -1,14 +1,17 @@
 /* One file of the log, and its index beside it.
  *
- * STATE/log/BASE.ndjson holds the lines of the wire, one behind another; BASE is the seq of its first event, 20 decimal
- * digits. The events of a segment have consecutive numbers: after a hole a new segment begins.
+ * STATE/log/BASE.ndjson holds the lines of the wire, one behind another; BASE is the seq of its
+ * first event, 20 decimal digits. The events of a segment have consecutive numbers: after a hole a
+ * new segment begins.
  *
- * STATE/log/BASE.idx holds one IndexRecord for each line, in order, little-endian: so the record of `seq` stands at
- * (seq - BASE) * 24, and the line begins where the one before it ends. It is a projection of the .ndjson: when it
- * is missing or short it is made anew. Its CRC is what tells a rotten line from a good one. An event that was lost to damage between
- * good lines has a record that says nothing but where the damaged bytes end.
+ * STATE/log/BASE.idx holds one IndexRecord for each line, in order, little-endian: so the record of
+ * `seq` stands at (seq - BASE) * 24, and the line begins where the one before it ends. It is a
+ * projection of the .ndjson: when it is missing or short it is made anew. Its CRC is what tells a
+ * rotten line from a good one. An event that was lost to damage between good lines has a record
+ * that says nothing but where the damaged bytes end.
  *
- * Thread: a Segment is shared by reference between committer, syncer and main; descriptors and base never change. */
+ * Thread: a Segment is shared by reference between committer, syncer and main; descriptors and base
+ * never change. */
 #pragma once
 
 #include <stdbool.h>
@@ -46,6 +49,14 @@ static inline bool segment_is_hole(const IndexRecord *record)
 	return record->end > 0 && record->type == EVENT_TYPE_NONE && record->agent == 0 &&
 	       record->crc == 0 && record->raw_bytes == 0 && record->channel == 0 &&
 	       record->code == 0;
+}
+
+/* As far as can be told without its line, which begins at `start`. */
+static inline bool segment_record_makes_sense(const IndexRecord *record, uint64_t start)
+{
+	return record->end > start && record->type > EVENT_TYPE_NONE &&
+	       record->type < _EVENT_TYPE_MAX && record->channel < _CHANNEL_MAX &&
+	       record->code < _AGENT_ERROR_MAX;
 }
 
 /* The file's name, with a NUL. */

@@ -1,8 +1,9 @@
-/* Memory that goes round between threads: blocks of events from workers to the committer, batches from there to main.
+/* Memory that goes round between threads: blocks of events from workers to the committer, batches
+ * from there to main.
  *
- * What one thread has done with is kept for the next one, since malloc() would give it back to the kernel and fetch it anew, and
- * touching fresh pages costs more than all that is written into them. Pieces are powers of two, so that they fit again; small
- * ones are left to malloc().
+ * What one thread has done with is kept for the next one, since malloc() would give it back to the
+ * kernel and fetch it anew, and touching fresh pages costs more than all that is written into them.
+ * Pieces are powers of two, so that they fit again; small ones are left to malloc().
  *
  * Owns what is spare: SPARES_MAX_BYTES at the most.
  *

@@ -33,10 +33,12 @@ struct Syncer {
 	uint64_t sealed_bytes;
 	uint64_t dirty_since_us; /* 0: all is synced */
 	bool failed;             /* the last sync */
+	Histogram took_us;       /* those that went well */
 	bool stopping;
 };
 
-/* One piece, and how much that was. What was dropped from memory reads as zeros, which no text has. */
+/* One piece, and how much that was. What was dropped from memory reads as zeros, which no text has.
+ */
 static ssize_t rewrite_piece(int fd, uint64_t from, uint64_t to, bool text)
 {
 	char piece[PIECE_BYTES];
@@ -51,8 +53,9 @@ static ssize_t rewrite_piece(int fd, uint64_t from, uint64_t to, bool text)
 	return n < 0 ? -errno : n;
 }
 
-/* After a sync that failed: Linux has told of the error once and has marked the pages clean, so that the next sync would
- * find nothing to do. The same bytes are written once more; then it has. */
+/* After a sync that failed: Linux has told of the error once and has marked the pages clean, so
+ * that the next sync would find nothing to do. The same bytes are written once more; then it has.
+ */
 static int rewrite(int fd, uint64_t from, uint64_t to, bool text)
 {
 	while (from < to) {
@@ -93,11 +96,20 @@ int syncer_sync_index(const Segment *segment, bool again)
 	return r;
 }
 
+/* Lock held. */
+static void note_result(Syncer *s, uint64_t began_us, int r)
+{
+	s->failed = r < 0;
+	if (!s->failed)
+		histogram_add(&s->took_us, clock_monotonic_us() - began_us);
+}
+
 /* Lock held; dropped meanwhile. */
 static void sync_sealed(Syncer *s)
 {
 	Segment *sealed = s->sealed;
 	uint64_t from = s->sealed_synced_bytes, to = s->sealed_bytes;
+	uint64_t began_us = clock_monotonic_us();
 	bool again = s->failed;
 	int r;
 
@@ -111,7 +123,7 @@ static void sync_sealed(Syncer *s)
 	if (r < 0)
 		s->hooks.on_synced(0, r, s->hooks.userdata);
 	pthread_mutex_lock(&s->lock);
-	s->failed = r < 0;
+	note_result(s, began_us, r);
 	if (!s->failed) { /* else nothing after it counts as durable: it is tried again */
 		segment_unref(sealed);
 		s->sealed = NULL;
@@ -124,6 +136,7 @@ static void sync_active(Syncer *s)
 {
 	Segment *segment = segment_ref(s->segment);
 	uint64_t seq = s->committed_seq, from = s->synced_bytes, to = s->committed_bytes;
+	uint64_t began_us = clock_monotonic_us();
 	bool again = s->failed;
 	int r;
 
@@ -132,7 +145,7 @@ static void sync_active(Syncer *s)
 	r = sync_segment(segment, from, to, again);
 	s->hooks.on_synced(seq, r, s->hooks.userdata);
 	pthread_mutex_lock(&s->lock);
-	s->failed = r < 0;
+	note_result(s, began_us, r);
 	if (s->failed && s->dirty_since_us == 0)
 		s->dirty_since_us = clock_monotonic_us();
 	if (!s->failed && s->segment == segment)
@@ -191,6 +204,7 @@ int syncer_new(int log_dirfd, uint64_t interval_us, const SyncerHooks *hooks, Sy
 	s->hooks = *hooks;
 	s->log_dirfd = log_dirfd;
 	s->interval_us = interval_us;
+	histogram_init_durations(&s->took_us);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -269,5 +283,12 @@ void syncer_set_interval(Syncer *s, uint64_t interval_us)
 	pthread_mutex_lock(&s->lock);
 	s->interval_us = interval_us;
 	pthread_cond_signal(&s->wake);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void syncer_durations(Syncer *s, Histogram *ret)
+{
+	pthread_mutex_lock(&s->lock);
+	*ret = s->took_us;
 	pthread_mutex_unlock(&s->lock);
 }

@@ -128,8 +128,9 @@ MailboxItem *mailbox_take(Mailbox *m)
 {
 	eventfd_t count;
 
-	/* First the descriptor, then the list: what is posted between the two is taken all the same, and costs one
-	 * wake-up too many. The other way round it could be lost. Only its reader says that it is watched. */
+	/* First the descriptor, then the list: what is posted between the two is taken all the
+	 * same, and costs one wake-up too many. The other way round it could be lost. Only its
+	 * reader says that it is watched. */
 	if (m->watched && eventfd_read(m->fd, &count) < 0 && errno != EAGAIN)
 		return NULL;
 	return take(m, false);

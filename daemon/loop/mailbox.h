@@ -12,8 +12,9 @@
 #include "common/cleanup.h"
 #include "common/list.h"
 
-/* To be embedded in a message, which thereby knows what is to be done with it: deliver() is called on the thread of
- * the receiver, owns the message from then on, and is given what that receiver is (a Worker, …). */
+/* To be embedded in a message, which thereby knows what is to be done with it: deliver() is called
+ * on the thread of the receiver, owns the message from then on, and is given what that receiver is
+ * (a Worker, …). */
 typedef struct MailboxItem {
 	struct MailboxItem *next;
 	void (*deliver)(struct MailboxItem *item, void *receiver);
@@ -41,9 +42,11 @@ void mailbox_post_list(Mailbox *m, MailboxList *list);
 
 /* Readable while something may be there that was posted after the first call. */
 int mailbox_fd(Mailbox *m);
-/* Everything that has come, oldest first, linked by `next`; NULL: nothing. Resets the descriptor. */
+/* Everything that has come, oldest first, linked by `next`; NULL: nothing. Resets the descriptor.
+ */
 MailboxItem *mailbox_take(Mailbox *m);
-/* The same, but waits for something first, at most `timeout_ms` (-1: for ever); NULL when that has passed. */
+/* The same, but waits for something first, at most `timeout_ms` (-1: for ever); NULL when that has
+ * passed. */
 MailboxItem *mailbox_wait(Mailbox *m, int timeout_ms);
 /* Takes everything and delivers it. Returns how many there were. */
 size_t mailbox_deliver(Mailbox *m, void *receiver);

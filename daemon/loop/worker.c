@@ -11,8 +11,9 @@
 /* Of libevent's 256 common time-outs to a base, a few are left to others. */
 #define MAX_COMMON_TIMEOUTS 200
 
-/* How long what is deferred is run before the descriptors are looked at again, which is a system call, and the turn
- * ends, which may wake the committer; and after how many of them the clock is looked at. */
+/* How long what is deferred is run before the descriptors are looked at again, which is a system
+ * call, and the turn ends, which may wake the committer; and after how many of them the clock is
+ * looked at. */
 #define TURN_US        500
 #define RUNS_PER_CLOCK 32U
 

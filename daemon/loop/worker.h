@@ -1,7 +1,7 @@
 /* A thread with an event loop of its own, on which many agents live.
  *
- * The loop runs in turns: first what is ready on the event_base, then what was deferred, then on_turn,
- * once. Nothing on it may block.
+ * The loop runs in turns: first what is ready on the event_base, then what was deferred, then
+ * on_turn, once. Nothing on it may block.
  *
  * Thread: worker_new, _start, _stop, _free: main. Everything else: the worker's own, but for
  * worker_post(), which is for any. */
@@ -16,19 +16,21 @@
 
 typedef struct Worker Worker;
 
-/* Work to be done in the next turn of the loop; embedded in who defers. Done once for each defer. */
+/* Work to be done in the next turn of the loop; embedded in who defers. Done once for each defer.
+ */
 typedef struct Deferred {
 	ListNode node;
 	void (*run)(struct Deferred *d);
 } Deferred;
 
 typedef struct WorkerHooks {
-	/* The loop is about to begin; on the thread already. -errno ends it: worker_start() returns that. */
+	/* The loop is about to begin; on the thread already. -errno ends it: worker_start() returns
+	 * that. */
 	int (*on_start)(Worker *w, void *userdata);
 	/* The end of a turn: time to post what has gathered. */
 	void (*on_turn)(Worker *w, void *userdata);
-	/* The loop is broken: no descriptor and no timer is looked at any more. Messages are still delivered, each followed by
-	 * on_turn, until the worker is stopped. */
+	/* The loop is broken: no descriptor and no timer is looked at any more. Messages are still
+	 * delivered, each followed by on_turn, until the worker is stopped. */
 	void (*on_broken)(Worker *w, void *userdata);
 	/* The loop has ended; still on the thread. */
 	void (*on_stop)(Worker *w, void *userdata);
@@ -55,7 +57,8 @@ Timers *worker_timers(Worker *w);
 /* For a timer of `ms` that many will share: a common time-out of libevent (O(1)) where it has room
  * for one more, else a plain one. Lent until the worker ends; feed it to event_add(). */
 const struct timeval *worker_timeout(Worker *w, uint64_t ms, struct timeval *scratch);
-/* A slot for the worker's line to the reaper (a ReaperClient), for the backend that needs it. Lends. */
+/* A slot for the worker's line to the reaper (a ReaperClient), for the backend that needs it.
+ * Lends. */
 void worker_set_reaper(Worker *w, void *client);
 void *worker_reaper(const Worker *w);
 /* And one for what its calls to providers share (an HttpClient). Lends. */

@@ -158,6 +158,7 @@ static void dispatch(ReaperClient *c, const ReaperReply *reply)
 	static const char *const stages[_REAPER_STAGE_MAX] = {
 		[REAPER_STAGE_PROGRAM] = "program",
 		[REAPER_STAGE_DIRECTORY] = "directory",
+		[REAPER_STAGE_CGROUP] = "cgroup",
 	};
 	ReaperJob *job = job_find(c, reply->id);
 	if (!job)
@@ -179,7 +180,7 @@ static void dispatch(ReaperClient *c, const ReaperReply *reply)
 		break;
 	case REAPER_REPLY_GONE:
 		job_free(job);
-		hooks.on_gone(hooks.userdata);
+		hooks.on_gone(&reply->tally, hooks.userdata);
 		break;
 	}
 }
@@ -286,6 +287,7 @@ int reaper_client_start(
 		.type = REAPER_REQUEST_START,
 		.memory_bytes = spec->memory_bytes,
 		.cpu_seconds = spec->cpu_seconds,
+		.processes = spec->processes,
 		.open_files = spec->open_files,
 	};
 	(void)snprintf(request.agent_id, sizeof(request.agent_id), "%s", spec->agent_id);

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "common/cleanup.h"
+#include "daemon/reaper/reaper-proto.h"
 
 typedef struct ReaperClient ReaperClient;
 typedef struct ReaperJob ReaperJob;
@@ -25,18 +26,20 @@ typedef struct ReaperSpec {
 	const char *agent_id;    /* what LIONGATE_AGENT_ID says */
 	const char *cwd;         /* NULL: home of the user, else / */
 	int stdin_fd, stdout_fd, stderr_fd; /* lent; sent to the reaper */
-	uint64_t memory_bytes, cpu_seconds, open_files;
+	uint64_t memory_bytes, cpu_seconds, processes, open_files;
 } ReaperSpec;
 
 typedef struct ReaperHooks {
 	void (*on_started)(pid_t pid, void *userdata);
-	/* It could not be started; the job is over. `what` is "program" or "directory" (static). */
+	/* It could not be started; the job is over. `what` is "program",
+	 * "directory" or "cgroup" (static). */
 	void (*on_failed)(int error, const char *what, void *userdata);
 	/* The program itself has ended (wait status); its descendants may live on. */
 	void (*on_exit)(int status, const struct rusage *usage, void *userdata);
 	/* Nothing of its tree is left: the job is over. Always after on_exit; without
-	 * reaper_job_end() too, where the program leaves nothing behind. */
-	void (*on_gone)(void *userdata);
+	 * reaper_job_end() too, where the program leaves nothing behind. What all of it has used
+	 * is lent. */
+	void (*on_gone)(const ReaperTally *tally, void *userdata);
 	void *userdata;
 } ReaperHooks;
 

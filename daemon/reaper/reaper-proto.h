@@ -18,6 +18,9 @@
 /* More than execve() takes. */
 #define REAPER_PAYLOAD_MAX_BYTES (16U * 1024 * 1024)
 
+/* Between SIGXCPU, or the SIGTERM of a tree, and the SIGKILL of a program that does not mind it. */
+#define REAPER_CPU_GRACE_SECONDS 2U
+
 enum {
 	REAPER_FD_PAYLOAD,
 	REAPER_FD_STDIN,
@@ -37,7 +40,7 @@ typedef struct ReaperRequest {
 	uint64_t id;       /* unique on its line for as long as the job lives */
 
 	/* START */
-	uint64_t memory_bytes, cpu_seconds, open_files; /* 0: no limit */
+	uint64_t memory_bytes, cpu_seconds, processes, open_files; /* 0: no limit */
 	uint32_t argc, envc;
 	uint64_t payload_bytes;
 	bool has_cwd;
@@ -48,14 +51,26 @@ typedef enum ReaperReplyType {
 	REAPER_REPLY_STARTED, /* value: pid */
 	REAPER_REPLY_FAILED,  /* value: errno; stage: at what. The job is over. */
 	REAPER_REPLY_EXITED,  /* value: wait status; usage */
-	REAPER_REPLY_GONE,    /* the job is over */
+	REAPER_REPLY_GONE,    /* the job is over; tally */
 } ReaperReplyType;
 
 typedef enum ReaperStage {
 	REAPER_STAGE_PROGRAM,
 	REAPER_STAGE_DIRECTORY,
+	REAPER_STAGE_CGROUP,
 	_REAPER_STAGE_MAX,
 } ReaperStage;
+
+/* What a whole tree has used, and what was refused to it, where it had a cgroup. */
+typedef struct ReaperTally {
+	bool known;                 /* it had one; else all is 0 */
+	bool cpu_over;              /* it was ended for its cpu_seconds */
+	uint64_t cpu_us;            /* of user and kernel */
+	uint64_t memory_peak_bytes; /* 0: it cannot be told */
+	uint64_t memory_refused;    /* times that its limit left no room */
+	uint64_t oom_kills;         /* processes of its that the kernel killed for memory */
+	uint64_t forks_refused;     /* by its limit of processes */
+} ReaperTally;
 
 typedef struct ReaperReply {
 	uint32_t type;
@@ -63,4 +78,5 @@ typedef struct ReaperReply {
 	uint64_t id;
 	uint32_t stage;
 	struct rusage usage;
+	ReaperTally tally;
 } ReaperReply;

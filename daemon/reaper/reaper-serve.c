@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "daemon/reaper/reaper-cgroup.h"
 #include "daemon/reaper/reaper-line.h"
 #include "daemon/reaper/reaper-spawn.h"
 #include "daemon/reaper/reaper-tree.h"
@@ -22,6 +23,7 @@ typedef struct Server {
 	struct pollfd *polls; /* one for each line, and the signals */
 	int signal_fd;
 	const char *home;
+	const Delegation *cgroups; /* NULL: none */
 	ReaperTree tree;
 } Server;
 
@@ -51,15 +53,20 @@ static void on_exit_of(const TreeJob *job, int status, const struct rusage *usag
 static void on_gone(const TreeJob *job, void *userdata)
 {
 	Server *s = userdata;
-	ReaperReply reply = { .type = REAPER_REPLY_GONE, .id = job->id };
+	ReaperReply reply = {
+		.type = REAPER_REPLY_GONE,
+		.id = job->id,
+		.tally = job->tally,
+	};
 	reaper_line_send(&s->lines[job->line], &reply);
 }
 
-static int server_init(Server *s, const int *line_fds, size_t n_lines, const char *home)
+static int server_init(
+	Server *s, const int *line_fds, size_t n_lines, const char *home, const Delegation *cgroups)
 {
-	*s = (Server){ .signal_fd = -1, .home = home };
+	*s = (Server){ .signal_fd = -1, .home = home, .cgroups = cgroups };
 	ReaperTreeHooks hooks = { .on_exit = on_exit_of, .on_gone = on_gone, .userdata = s };
-	reaper_tree_init(&s->tree, &hooks);
+	reaper_tree_init(&s->tree, cgroups, &hooks);
 
 	s->lines = calloc(n_lines, sizeof(*s->lines));
 	s->polls = calloc(n_lines + 1, sizeof(*s->polls));
@@ -76,6 +83,19 @@ static int server_init(Server *s, const int *line_fds, size_t n_lines, const cha
 	return s->signal_fd < 0 ? -errno : 0;
 }
 
+/* *ret stays as it is where there are no cgroups: nothing then takes `processes`. */
+static int enter_cgroup(const Server *s, const ReaperRequest *request, TreeJob *job, int *ret)
+{
+	if (!s->cgroups)
+		return request->processes > 0 ? -EOPNOTSUPP : 0;
+	int fd = reaper_cgroup_make(s->cgroups, request);
+	if (fd < 0)
+		return fd;
+	job->has_cgroup = true;
+	*ret = fd;
+	return 0;
+}
+
 static int start_job(Server *s, size_t line, const ReaperRequest *request, const int *fds,
 	pid_t *ret_pid, ReaperStage *ret_stage)
 {
@@ -84,13 +104,25 @@ static int start_job(Server *s, size_t line, const ReaperRequest *request, const
 		if (fds[i] < 0)
 			return -EMFILE;
 
+	_cleanup_close_ int cgroup_fd = -1;
 	TreeJob *job;
-	int r = reaper_tree_add(&s->tree, line, request->id, request->agent_id, &job);
+	int r = reaper_tree_add(&s->tree, line, request, &job);
 	if (r < 0)
 		return r;
-	r = reaper_spawn(request, fds, s->home, ret_pid, ret_stage);
-	if (r < 0)
+	r = enter_cgroup(s, request, job, &cgroup_fd);
+	if (r < 0) {
+		*ret_stage = REAPER_STAGE_CGROUP;
 		reaper_tree_drop(job);
+		return r;
+	}
+	SpawnPlace place = {
+		.home = s->home,
+		.cgroup_fd = cgroup_fd,
+		.holds_memory = delegation_has(s->cgroups, CGROUP_MEMORY),
+	};
+	r = reaper_spawn(request, fds, &place, ret_pid, ret_stage);
+	if (r < 0)
+		reaper_tree_failed(&s->tree, job);
 	else
 		reaper_tree_started(&s->tree, job, *ret_pid);
 	return r;
@@ -217,15 +249,19 @@ static bool serve_turn(Server *s)
 	return true;
 }
 
-int reaper_serve(const int *line_fds, size_t n_lines, const char *home)
+int reaper_serve(const int *line_fds, size_t n_lines, const char *home, const Delegation *cgroups)
 {
 	_cleanup_(server_done) Server server;
-	int r = server_init(&server, line_fds, n_lines, home);
+	if (cgroups->agents_fd < 0)
+		cgroups = NULL;
+	int r = server_init(&server, line_fds, n_lines, home, cgroups);
 	if (r < 0) {
 		log_error("reaper: cannot begin: %s", strerror(-r));
 		return r;
 	}
 	while (serve_turn(&server))
 		;
+	if (cgroups)
+		reaper_cgroup_clear(cgroups);
 	return 0;
 }

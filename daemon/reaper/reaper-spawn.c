@@ -13,11 +13,11 @@
 #include <sys/wait.h>
 
 #include "common/fd.h"
+#include "daemon/reaper/reaper-cgroup.h"
+#include "daemon/reaper/reaper-clone.h"
 
 /* execvpe() may put a path and, for a script without an interpreter, a copy of argv on it. */
-#define STACK_BYTES       (64U * 1024)
-/* Between SIGXCPU and the SIGKILL of a program that does not mind it. */
-#define CPU_GRACE_SECONDS 2U
+#define STACK_BYTES (64U * 1024)
 
 typedef struct Payload {
 	char *text; /* with the secrets of the environment */
@@ -30,8 +30,9 @@ typedef struct Payload {
 typedef struct Plan {
 	const ReaperRequest *request;
 	const int *fds;
-	const char *home;
+	const SpawnPlace *place;
 	const Payload *payload;
+	bool join; /* its cgroup is still to be entered */
 	int error;
 	ReaperStage stage;
 } Plan;
@@ -111,14 +112,16 @@ static int limit(__rlimit_resource_t resource, uint64_t soft, uint64_t hard)
 	return setrlimit(resource, &wanted) < 0 ? -errno : 0;
 }
 
-static int set_limits(const ReaperRequest *q)
+static int set_limits(const Plan *plan)
 {
+	const ReaperRequest *q = plan->request;
 	int r = 0;
 	if (q->open_files > 0)
 		r = limit(RLIMIT_NOFILE, q->open_files, q->open_files);
-	if (r >= 0 && q->cpu_seconds > 0 && q->cpu_seconds < RLIM_INFINITY - CPU_GRACE_SECONDS)
-		r = limit(RLIMIT_CPU, q->cpu_seconds, q->cpu_seconds + CPU_GRACE_SECONDS);
-	if (r >= 0 && q->memory_bytes > 0)
+	if (r >= 0 && q->cpu_seconds > 0 &&
+		q->cpu_seconds < RLIM_INFINITY - REAPER_CPU_GRACE_SECONDS)
+		r = limit(RLIMIT_CPU, q->cpu_seconds, q->cpu_seconds + REAPER_CPU_GRACE_SECONDS);
+	if (r >= 0 && q->memory_bytes > 0 && !plan->place->holds_memory)
 		r = limit(RLIMIT_AS, q->memory_bytes, q->memory_bytes);
 	return r;
 }
@@ -139,7 +142,7 @@ static int enter_directory(const Plan *plan)
 {
 	if (plan->payload->cwd)
 		return chdir(plan->payload->cwd) < 0 ? -errno : 0;
-	if (plan->home && chdir(plan->home) == 0)
+	if (plan->place->home && chdir(plan->place->home) == 0)
 		return 0;
 	return chdir("/") < 0 ? -errno : 0;
 }
@@ -168,14 +171,18 @@ static int child(void *arg)
 	/* Should the reaper itself be killed, its programs do not outlive it unwatched. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 
-	int r = take_stdio(plan->fds);
+	int r = plan->join ? reaper_cgroup_write(plan->place->cgroup_fd, "cgroup.procs", "0") : 0;
+	if (r < 0)
+		plan->stage = REAPER_STAGE_CGROUP;
+	if (r >= 0)
+		r = take_stdio(plan->fds);
 	if (r >= 0) {
 		r = enter_directory(plan);
 		if (r < 0)
 			plan->stage = REAPER_STAGE_DIRECTORY;
 	}
 	if (r >= 0)
-		r = set_limits(plan->request);
+		r = set_limits(plan);
 	if (r >= 0)
 		r = reset_signals();
 	if (r >= 0) {
@@ -184,6 +191,20 @@ static int child(void *arg)
 	}
 	plan->error = -r;
 	return 127;
+}
+
+/* Straight into its cgroup where the kernel can do that, else it has to go there. */
+static pid_t make_process(Plan *plan, char *stack, size_t size)
+{
+	size_t used = ((uintptr_t)stack + size) % 64; /* of the top, which is to be aligned */
+	pid_t pid = -ENOSYS;
+	if (plan->place->cgroup_fd >= 0)
+		pid = reaper_clone(child, plan, stack, size - used, plan->place->cgroup_fd);
+	if (pid != -ENOSYS)
+		return pid;
+	plan->join = plan->place->cgroup_fd >= 0;
+	pid = clone(child, stack + size - used, CLONE_VM | CLONE_VFORK | SIGCHLD, plan);
+	return pid < 0 ? -errno : pid;
 }
 
 /* clone() rather than vfork(), for the stack: a limit on memory that is set already must not hit
@@ -200,13 +221,11 @@ static int run_child(Plan *plan, pid_t *ret)
 	sigset_t all, old;
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_BLOCK, &all, &old);
-	uintptr_t top = ((uintptr_t)stack + size) & ~(uintptr_t)63;
-	pid_t pid = clone(child, (void *)top, CLONE_VM | CLONE_VFORK | SIGCHLD, plan);
-	int error = errno;
+	pid_t pid = make_process(plan, stack, size);
 	(void)sigprocmask(SIG_SETMASK, &old, NULL);
 	(void)munmap(stack, size);
 	if (pid < 0)
-		return -error;
+		return pid;
 
 	if (plan->error != 0) {
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
@@ -217,7 +236,7 @@ static int run_child(Plan *plan, pid_t *ret)
 	return 0;
 }
 
-int reaper_spawn(const ReaperRequest *request, const int *fds, const char *home, pid_t *ret,
+int reaper_spawn(const ReaperRequest *request, const int *fds, const SpawnPlace *place, pid_t *ret,
 	ReaperStage *ret_stage)
 {
 	*ret_stage = REAPER_STAGE_PROGRAM;
@@ -227,7 +246,7 @@ int reaper_spawn(const ReaperRequest *request, const int *fds, const char *home,
 	if (r < 0)
 		return r;
 
-	Plan plan = { .request = request, .fds = fds, .home = home, .payload = &payload };
+	Plan plan = { .request = request, .fds = fds, .place = place, .payload = &payload };
 	r = run_child(&plan, ret);
 	if (r < 0)
 		*ret_stage = plan.stage;

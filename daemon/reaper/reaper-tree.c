@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "daemon/reaper/reaper-cgroup.h"
 #include "daemon/reaper/reaper-member.h"
 #include "daemon/reaper/reaper-proc.h"
 
@@ -27,9 +28,9 @@
 #define SUSPECT_US       (1 * USEC_PER_SEC)
 #define REAP_AT_ONCE     512U
 
-void reaper_tree_init(ReaperTree *t, const ReaperTreeHooks *hooks)
+void reaper_tree_init(ReaperTree *t, const Delegation *cgroups, const ReaperTreeHooks *hooks)
 {
-	*t = (ReaperTree){ .hooks = *hooks, .backoff_us = KILL_PASS_MIN_US };
+	*t = (ReaperTree){ .hooks = *hooks, .cgroups = cgroups, .backoff_us = KILL_PASS_MIN_US };
 	list_init(&t->jobs);
 }
 
@@ -52,7 +53,7 @@ static void pass_soon(ReaperTree *t)
 	pass_by(t, clock_monotonic_us());
 }
 
-int reaper_tree_add(ReaperTree *t, size_t line, uint64_t id, const char *agent_id, TreeJob **ret)
+int reaper_tree_add(ReaperTree *t, size_t line, const ReaperRequest *request, TreeJob **ret)
 {
 	_cleanup_free_ TreeJob *job = calloc(1, sizeof(*job));
 	_cleanup_free_ TreeNode *program = calloc(1, sizeof(*program));
@@ -60,8 +61,9 @@ int reaper_tree_add(ReaperTree *t, size_t line, uint64_t id, const char *agent_i
 		return -ENOMEM;
 
 	job->line = line;
-	job->id = id;
-	(void)snprintf(job->agent_id, sizeof(job->agent_id), "%s", agent_id);
+	job->id = request->id;
+	job->cpu_seconds = request->cpu_seconds;
+	(void)snprintf(job->agent_id, sizeof(job->agent_id), "%s", request->agent_id);
 	job->program = TAKE_PTR(program);
 	list_prepend(&t->jobs, &job->node);
 	*ret = TAKE_PTR(job);
@@ -83,6 +85,16 @@ void reaper_tree_drop(TreeJob *job)
 	if (job->pid == 0)
 		free(job->program);
 	free(job);
+}
+
+void reaper_tree_failed(ReaperTree *t, TreeJob *job)
+{
+	if (!job->has_cgroup) {
+		reaper_tree_drop(job);
+		return;
+	}
+	job->exited = true;
+	pass_soon(t);
 }
 
 static void end_job(ReaperTree *t, TreeJob *job, uint32_t grace_ms)
@@ -176,13 +188,17 @@ static TreeJob *job_of_agent(const ReaperTree *t, const char *agent_id)
 /* Finds out whose orphan `n` is. */
 static void identify(ReaperTree *t, TreeNode *n, const ReaperProc *p)
 {
-	TreeJob *job = job_of_session(t, p);
+	char agent_id[REAPER_AGENT_ID_SIZE];
+	TreeJob *job = NULL;
+	if (t->cgroups && reaper_cgroup_of(t->cgroups, p->pid, agent_id) == 0)
+		job = job_of_agent(t, agent_id);
+	if (!job)
+		job = job_of_session(t, p);
 	if (job)
 		n->job = job;
 	if (n->job)
 		return;
 
-	char agent_id[REAPER_AGENT_ID_SIZE];
 	int r = reaper_proc_agent_id(n->pid, agent_id, sizeof(agent_id));
 	if (r == 0)
 		n->job = job_of_agent(t, agent_id);
@@ -276,7 +292,42 @@ static void begin_pass(ReaperTree *t, uint64_t now_us)
 		job->present = false;
 		if (job->ending == TREE_ENDING_TERM && now_us >= job->kill_at_us)
 			job->ending = TREE_ENDING_KILL;
+		if (job->ending == TREE_ENDING_KILL && job->has_cgroup)
+			reaper_cgroup_kill(t->cgroups, job->agent_id);
 	}
+}
+
+/* The job's cgroup goes, and with it what only that knows. False: somebody is in it, who is to be
+ * waited for. That may be a process that has not quite died yet, or one that the walk does not
+ * reach. */
+static bool leave_cgroup(ReaperTree *t, TreeJob *job, bool in_time)
+{
+	if (!job->has_cgroup)
+		return true;
+	bool cpu_over = job->tally.cpu_over;
+	reaper_cgroup_tally(t->cgroups, job->agent_id, &job->tally);
+	job->tally.cpu_over = cpu_over;
+	int r = reaper_cgroup_remove(t->cgroups, job->agent_id);
+	if (r == -EBUSY && in_time) {
+		reaper_cgroup_kill(t->cgroups, job->agent_id);
+		return false;
+	}
+	if (r < 0)
+		log_error("reaper: the cgroup of agent %s stays: %s", job->agent_id, strerror(-r));
+	return true;
+}
+
+/* The time of one process is the kernel's to limit, that of all together is ours. */
+static void mind_cpu(ReaperTree *t, TreeJob *job, uint64_t now_us)
+{
+	if (!job->has_cgroup || job->cpu_seconds == 0 || job->tally.cpu_over ||
+		now_us < job->cpu_due_us)
+		return;
+	job->cpu_due_us = now_us + IDLE_PASS_US;
+	if (reaper_cgroup_cpu_us(t->cgroups, job->agent_id) / USEC_PER_SEC < job->cpu_seconds)
+		return;
+	job->tally.cpu_over = true;
+	end_job(t, job, REAPER_CPU_GRACE_SECONDS * 1000);
 }
 
 /* Ends the job if it is over; else sees to it that there is another pass in time. */
@@ -285,13 +336,16 @@ static void settle(ReaperTree *t, TreeJob *job, uint64_t now_us)
 	if (job->exited && !job->present) {
 		if (job->empty_since_us == 0)
 			job->empty_since_us = now_us;
-		if (!t->suspects || now_us - job->empty_since_us >= SUSPECT_US) {
+		bool in_time = now_us - job->empty_since_us < SUSPECT_US;
+		if ((!t->suspects || !in_time) && leave_cgroup(t, job, in_time)) {
 			t->hooks.on_gone(job, t->hooks.userdata);
 			reaper_tree_drop(job);
 			return;
 		}
+		pass_by(t, now_us + t->backoff_us);
 	} else {
 		job->empty_since_us = 0;
+		mind_cpu(t, job, now_us);
 	}
 
 	if (job->ending == TREE_ENDING_KILL) {
@@ -327,6 +381,8 @@ static void run_pass(ReaperTree *t)
 	_cleanup_(member_list_done) MemberList scratch = { 0 };
 	uint64_t now_us = clock_monotonic_us();
 
+	if (t->kill_all && t->cgroups)
+		reaper_cgroup_kill_all(t->cgroups);
 	begin_pass(t, now_us);
 	int r = reaper_proc_children(getpid(), &children);
 	if (r < 0)

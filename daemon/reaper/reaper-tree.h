@@ -11,6 +11,9 @@
  * one above it. Ends run in passes over /proc, for nothing there stands still: each signals what
  * it finds, and the next one finds what was forked meanwhile.
  *
+ * Where jobs have cgroups, an orphan belongs to the one whose cgroup it is in, before all else;
+ * each pass that kills kills all of that cgroup first; and a job is not over before it is empty.
+ *
  * Owns the jobs.
  *
  * Thread: the reaper's. */
@@ -24,6 +27,7 @@
 
 #include "common/cleanup.h"
 #include "common/list.h"
+#include "daemon/reaper/reaper-delegation.h"
 #include "daemon/reaper/reaper-node.h"
 #include "daemon/reaper/reaper-proto.h"
 
@@ -38,8 +42,12 @@ typedef struct TreeJob {
 	size_t line; /* whose it is, and what it is called there */
 	uint64_t id;
 	char agent_id[REAPER_AGENT_ID_SIZE];
-	TreeNode *program; /* lent by the table once the program runs, and until it has ended */
-	pid_t pid;         /* 0: not started */
+	bool has_cgroup;
+	uint64_t cpu_seconds; /* of all its processes together; 0: no limit */
+	uint64_t cpu_due_us;  /* when they are looked at next */
+	ReaperTally tally;    /* whole once the job is over */
+	TreeNode *program;    /* lent by the table once the program runs, and until it has ended */
+	pid_t pid;            /* 0: not started */
 	bool exited;
 	TreeEnding ending;
 	uint64_t kill_at_us;
@@ -56,7 +64,8 @@ typedef struct ReaperTreeHooks {
 
 typedef struct ReaperTree {
 	ReaperTreeHooks hooks;
-	ListNode jobs; /* newest first */
+	const Delegation *cgroups; /* NULL: there are none */
+	ListNode jobs;             /* newest first */
 	NodeTable nodes;
 	uint32_t pass;
 	bool kill_all;
@@ -67,15 +76,18 @@ typedef struct ReaperTree {
 	uint64_t backoff_us;
 } ReaperTree;
 
-void reaper_tree_init(ReaperTree *t, const ReaperTreeHooks *hooks);
+/* `cgroups` is lent, and may be NULL. */
+void reaper_tree_init(ReaperTree *t, const Delegation *cgroups, const ReaperTreeHooks *hooks);
 /* Forgets everything; ends nothing. */
 void reaper_tree_done(ReaperTree *t);
 
 /* In two steps, so that nothing can fail once the program runs: a job, and then its program or,
  * if that could not be started, the job's end without a callback. */
 int reaper_tree_add(
-	ReaperTree *t, size_t line, uint64_t id, const char *agent_id, TreeJob **ret) _must_check_;
+	ReaperTree *t, size_t line, const ReaperRequest *request, TreeJob **ret) _must_check_;
 void reaper_tree_started(ReaperTree *t, TreeJob *job, pid_t pid);
+/* There is no program, but there may be a cgroup: on_gone comes once that is gone, or never. */
+void reaper_tree_failed(ReaperTree *t, TreeJob *job);
 void reaper_tree_drop(TreeJob *job);
 
 /* See reaper_job_end(). No-op if the job is over. */

@@ -32,6 +32,7 @@ typedef struct Halves {
 	int alive_fds[2];
 	int *ours, *theirs; /* the two ends of each line */
 	size_t n;
+	Delegation cgroups;
 } Halves;
 
 static void close_fds(int *fds, size_t n)
@@ -55,6 +56,7 @@ static void halves_done(Halves *h)
 	close_fds(h->theirs, h->n);
 	free(h->ours);
 	free(h->theirs);
+	delegation_done(&h->cgroups);
 }
 
 /* flock() rather than a lock of fcntl(): it belongs to the open file, which the reaper inherits,
@@ -108,17 +110,20 @@ static int compare_fds(const void *a, const void *b)
 /* Closes everything above standard error but what the reaper needs. */
 static int close_others(const Halves *h)
 {
-	size_t n = h->n + 2;
+	size_t n = h->n + 3;
 	_cleanup_free_ int *keep = malloc(n * sizeof(*keep));
 	if (!keep)
 		return -ENOMEM;
 	memcpy(keep, h->theirs, h->n * sizeof(*keep));
 	keep[h->n] = h->lock_fd;
 	keep[h->n + 1] = h->alive_fds[1];
+	keep[h->n + 2] = h->cgroups.agents_fd;
 	qsort(keep, n, sizeof(*keep), compare_fds);
 
 	unsigned first = 3;
 	for (size_t i = 0; i < n; i++) {
+		if (keep[i] < 0)
+			continue;
 		if ((unsigned)keep[i] > first && close_range(first, (unsigned)keep[i] - 1, 0) < 0)
 			return -errno;
 		first = (unsigned)keep[i] + 1;
@@ -188,7 +193,7 @@ static int be_reaper(Halves *h, const char *home)
 	int told = fd_write_all(h->alive_fds[1], &r, sizeof(r));
 	if (r < 0 || told < 0)
 		return -1;
-	return reaper_serve(h->theirs, h->n, home);
+	return reaper_serve(h->theirs, h->n, home, &h->cgroups);
 }
 
 /* What the reaper tells. */
@@ -202,7 +207,8 @@ static int await_reaper(int alive_fd)
 	return n == (ssize_t)sizeof(result) ? result : -ECHILD;
 }
 
-int reaper_fork(const char *state_dir, size_t n_lines, unsigned lock_timeout_ms, Reaper *ret)
+int reaper_fork(const char *state_dir, size_t n_lines, unsigned lock_timeout_ms,
+	DelegationMode mode, Reaper *ret)
 {
 	if (n_lines == 0)
 		return -EINVAL;
@@ -213,10 +219,16 @@ int reaper_fork(const char *state_dir, size_t n_lines, unsigned lock_timeout_ms,
 		return r;
 	}
 
-	_cleanup_(halves_done) Halves h = { .lock_fd = -1, .alive_fds = { -1, -1 } };
+	_cleanup_(halves_done) Halves h = {
+		.lock_fd = -1,
+		.alive_fds = { -1, -1 },
+		.cgroups = DELEGATION_NONE,
+	};
 	r = take_lock(state_dir, lock_timeout_ms, &h.lock_fd);
 	if (r >= 0)
 		r = make_lines(&h, n_lines);
+	if (r >= 0)
+		r = delegation_take(mode, &h.cgroups);
 	if (r < 0)
 		return r;
 
@@ -245,7 +257,9 @@ int reaper_fork(const char *state_dir, size_t n_lines, unsigned lock_timeout_ms,
 		.alive_fd = TAKE_FD(h.alive_fds[0]),
 		.line_fds = TAKE_PTR(h.ours),
 		.n_lines = n_lines,
+		.cgroups = h.cgroups,
 	};
+	h.cgroups = DELEGATION_NONE;
 	return 0;
 }
 
@@ -256,6 +270,7 @@ void reaper_stop(Reaper *r)
 	if (r->pid > 0) {
 		wait_for_end(r->pid);
 		close_fds(&r->alive_fd, 1);
+		delegation_done(&r->cgroups);
 	}
-	*r = (Reaper){ .alive_fd = -1 };
+	*r = (Reaper){ .alive_fd = -1, .cgroups = DELEGATION_NONE };
 }

@@ -12,20 +12,23 @@
 #include <sys/types.h>
 
 #include "common/cleanup.h"
+#include "daemon/reaper/reaper-delegation.h"
 
 typedef struct Reaper {
 	pid_t pid;
 	int alive_fd;  /* readable (end of file) when the reaper has died */
 	int *line_fds; /* one for each worker, for reaper_client_new(), which takes them */
 	size_t n_lines;
+	Delegation cgroups; /* of its programs */
 } Reaper;
 
 /* Takes STATE/exec.lock (waiting up to `lock_timeout_ms` for the reaper of a dead daemon to
- * finish), then forks. In the parent returns 0 with *ret filled in, once no signal of the
- * terminal can hit the reaper any more; the child never returns. Programs have the umask of now.
- * -EBUSY: the lock is held; -ENOTSUP: /proc does not say enough, which is logged. -errno. */
-int reaper_fork(
-	const char *state_dir, size_t n_lines, unsigned lock_timeout_ms, Reaper *ret) _must_check_;
+ * finish) and what cgroup there is to be had by `mode`, then forks. In the parent returns 0 with
+ * *ret filled in, once no signal of the terminal can hit the reaper any more; the child never
+ * returns. Programs have the umask of now. -EBUSY: the lock is held; -ENOTSUP: /proc does not say
+ * enough, which is logged. -errno. */
+int reaper_fork(const char *state_dir, size_t n_lines, unsigned lock_timeout_ms,
+	DelegationMode mode, Reaper *ret) _must_check_;
 /* Closes what is left of the lines, waits until the reaper has ended all programs and itself.
  * Safe on a zeroed one. */
 void reaper_stop(Reaper *r);

@@ -14,7 +14,8 @@
 
 #include "common/fd.h"
 
-#define NSEC_PER_SEC 1000000000ULL
+#define NSEC_PER_SEC  1000000000ULL
+#define USEC_PER_MSEC 1000U
 
 void bench_die(const char *format, ...)
 {
@@ -130,6 +131,45 @@ void payload_make(char *out, size_t len, uint64_t number, uint64_t stamp_ns)
 	digits_write(out + PAYLOAD_NUMBER_LEN + 1, PAYLOAD_STAMP_LEN, stamp_ns);
 	out[PAYLOAD_HEAD_LEN - 1] = ' ';
 	memset(out + PAYLOAD_HEAD_LEN, '.', len - PAYLOAD_HEAD_LEN);
+}
+
+uint64_t payload_stamp(const char *payload, size_t len, uint64_t number)
+{
+	uint64_t stamp_ns;
+
+	if (len < PAYLOAD_HEAD_LEN || digits_read(payload, PAYLOAD_NUMBER_LEN) != number)
+		bench_die("%.*s came where number %llu was due", (int)len, payload,
+			(unsigned long long)number);
+	stamp_ns = digits_read(payload + PAYLOAD_NUMBER_LEN + 1, PAYLOAD_STAMP_LEN);
+	if (stamp_ns > bench_now_ns())
+		bench_die("%.*s has no time of the past", (int)len, payload);
+	return stamp_ns;
+}
+
+void *bench_allocate(size_t n, size_t bytes)
+{
+	void *p = calloc(n, bytes);
+
+	if (!p)
+		bench_die("no memory");
+	return p;
+}
+
+static int compare_us(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+void bench_sort_us(uint32_t *us, size_t n)
+{
+	qsort(us, n, sizeof(*us), compare_us);
+}
+
+double bench_quantile_ms(const uint32_t *sorted_us, size_t n, double q)
+{
+	return n > 0 ? sorted_us[(size_t)((double)(n - 1) * q)] / (double)USEC_PER_MSEC : 0;
 }
 
 void bench_write_all(int fd, const void *bytes, size_t n)

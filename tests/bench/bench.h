@@ -47,6 +47,15 @@ void digits_increment(char *digits, size_t len);
 /* UINT64_MAX: these are no digits. */
 uint64_t digits_read(const char *digits, size_t len);
 
+/* The stamp of a payload that must have this number; what is none is fatal. */
+uint64_t payload_stamp(const char *payload, size_t len, uint64_t number);
+
+/* Zeroed; no memory is fatal. */
+void *bench_allocate(size_t n, size_t bytes);
+void bench_sort_us(uint32_t *us, size_t n);
+/* Of what is sorted; 0 where there is nothing. */
+double bench_quantile_ms(const uint32_t *sorted_us, size_t n, double q);
+
 /* Writes all of it to a blocking descriptor. */
 void bench_write_all(int fd, const void *bytes, size_t n);
 /* Connects to a Unix socket, or, where `address` is a number, to that port of the loopback. */

@@ -20,7 +20,7 @@ import core  # noqa: E402
 import plot  # noqa: E402
 
 # Modules beside this file, each with WORKS and maybe CHARTS; in the order in which they are run.
-FAMILIES = ["stream", "exec", "spawn", "many", "idle"]
+FAMILIES = ["stream", "exec", "spawn", "many", "llm", "idle"]
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))

@@ -1,7 +1,7 @@
-/* The least that running programs and keeping their output can cost: COUNT times PROGRAM, PARALLEL at a time, each
- * with standard output and error in a pipe of its own, and what it writes appended to FILE. No events, no
- * time-outs, no memory of what ran. Prints one line of JSON.
- * Usage: exec-raw COUNT PARALLEL FILE PROGRAM [ARGUMENT...] */
+/* The least that running programs and keeping their output can cost: COUNT times PROGRAM, PARALLEL
+ * at a time, each with standard output and error in a pipe of its own, and what it writes appended
+ * to FILE. No events, no time-outs, no memory of what ran. Prints one line of JSON. Usage: exec-raw
+ * COUNT PARALLEL FILE PROGRAM [ARGUMENT...] */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -115,8 +115,11 @@ def measure_starts(daemon):
     clean = seconds_to_start(daemon)
     client = daemon.client()
     failed = failed_agents(client)
+    client.call("events.subscribe", types=["AgentStarted"])
     for _ in range(RUNNING):
         client.spawn(options={"chunks": 1_000_000, "delay_ms": 100})
+    for _ in range(RUNNING):
+        client.wait_event(lambda e: True)
     load.wait_catalog(daemon, client)
     daemon.kill()
     killed = seconds_to_start(daemon)

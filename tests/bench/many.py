@@ -52,6 +52,6 @@ WORKS = [
         contenders=[Contender(OURS, "Liongate", run_many)],
         goals=[Goal("late_p99", 100), Goal("anon", 1.5)],
         full={"agents": 100_000, "chunks": 12, "delay-ms": 1000},
-        smoke={"agents": 1000, "chunks": 4, "delay-ms": 500},
+        smoke={"agents": 1000, "chunks": 20, "delay-ms": 500},
     )
 ]

@@ -1,10 +1,14 @@
-/* Has many mock agents alive at once, each of which puts out a chunk at a fixed rhythm, and says how late they
- * came. Prints "alive" once all of them run, and at the end one line of JSON.
+/* Has many agents alive at once, each of which puts out a chunk at a fixed rhythm, and says how
+ * late they came. Prints "alive" once all of them run, and at the end one line of JSON.
  *
- * An agent's start and its chunks are due one delay after another, and where the first of them lies on the clock
- * is what the most punctual of them says. So what delays one chunk counts once, and what delays all that follow
- * counts for each of them (`late`); `gap` is how much too late each came after the one before it. Chunks that came
- * before all agents were alive are not judged, but every agent must have had each chunk once, and in order. */
+ * An agent's start and its chunks are due one delay after another, and where the first of them lies
+ * on the clock is what the most punctual of them says. So what delays one chunk counts once, and
+ * what delays all that follow counts for each of them (`late`); `gap` is how much too late each
+ * came after the one before it. Chunks that came before all agents were alive are not judged, but
+ * every agent must have had each chunk once, and in order.
+ *
+ * Chunks that are payloads with the time of their sending (--stamped 1) are late by how long ago
+ * that is, all of them. Agents are mocks, or what --params spawns. */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,7 +16,7 @@
 #include "tests/bench/load-client.h"
 
 #define NSEC_PER_USEC 1000U
-#define USEC_PER_MSEC 1000U
+#define USEC_PER_MSEC 1000
 
 enum { WATCH, ASK, _CLIENT_MAX };
 
@@ -25,16 +29,18 @@ typedef struct Place {
 typedef struct Rhythm {
 	LoadClient clients[_CLIENT_MAX];
 	const char *socket;
+	const char *params; /* of agent.spawn; NULL: of a mock agent */
 	uint64_t agents, chunks, delay_ms;
+	uint64_t stamped; /* the chunks say when they were made */
 	uint64_t asked, alive, ended;
 	Place *places;
 	size_t n_places; /* a power of two */
 	uint64_t began_us, now_us;
-	uint32_t *seen;   /* of each agent: how many arrivals */
-	uint32_t *before; /* how many of them were there when all were alive */
-	uint32_t *
-		arrived; /* chunks + 1 of each agent, µs after began_us: its start, then its chunks */
-	uint32_t *late; /* µs, of the chunks that are judged */
+	uint32_t *seen;    /* of each agent: how many arrivals */
+	uint32_t *before;  /* how many of them were there when all were alive */
+	uint32_t *arrived; /* chunks + 1 of each agent, µs after began_us: its start, then its
+			      chunks */
+	uint32_t *late;    /* µs, of the chunks that are judged */
 	uint32_t *gaps;
 	size_t judged;
 } Rhythm;
@@ -44,26 +50,17 @@ static uint64_t now_us(void)
 	return bench_now_ns() / NSEC_PER_USEC;
 }
 
-static void *allocate(size_t n, size_t bytes)
-{
-	void *p = calloc(n, bytes);
-
-	if (!p)
-		bench_die("no memory");
-	return p;
-}
-
 static void set_up(Rhythm *m)
 {
 	m->n_places = 1;
 	while (m->n_places < m->agents * 2)
 		m->n_places *= 2;
-	m->places = allocate(m->n_places, sizeof(*m->places));
-	m->seen = allocate(m->agents, sizeof(*m->seen));
-	m->before = allocate(m->agents, sizeof(*m->before));
-	m->arrived = allocate(m->agents * (m->chunks + 1), sizeof(*m->arrived));
-	m->late = allocate(m->agents * m->chunks, sizeof(*m->late));
-	m->gaps = allocate(m->agents * m->chunks, sizeof(*m->gaps));
+	m->places = bench_allocate(m->n_places, sizeof(*m->places));
+	m->seen = bench_allocate(m->agents, sizeof(*m->seen));
+	m->before = bench_allocate(m->agents, sizeof(*m->before));
+	m->arrived = bench_allocate(m->agents * (m->chunks + 1), sizeof(*m->arrived));
+	m->late = bench_allocate(m->agents * m->chunks, sizeof(*m->late));
+	m->gaps = bench_allocate(m->agents * m->chunks, sizeof(*m->gaps));
 	for (size_t i = 0; i < _CLIENT_MAX; i++)
 		load_client_init(&m->clients[i], m->socket);
 }
@@ -125,6 +122,28 @@ static void take_end(Rhythm *m, const Place *place)
 	m->ended++;
 }
 
+static void take_stamp(Rhythm *m, const char *line, size_t len, uint64_t index)
+{
+	static const char key[] = "\"chunk\":\"";
+	const char *chunk = memmem(line, len, key, sizeof(key) - 1);
+	uint64_t stamp_ns;
+
+	if (!chunk)
+		bench_die("there is no chunk in: %.*s", (int)len, line);
+	chunk += sizeof(key) - 1;
+	stamp_ns = payload_stamp(chunk, (size_t)(line + len - chunk), index);
+	m->late[m->judged++] = (uint32_t)(m->now_us - stamp_ns / NSEC_PER_USEC);
+}
+
+static void take_chunk(Rhythm *m, uint32_t number, const char *line, size_t len)
+{
+	uint64_t index = load_line_uint(line, len, "\"index\":");
+
+	take_arrival(m, number, index + 1);
+	if (m->stamped)
+		take_stamp(m, line, len, index);
+}
+
 static void take_event(Rhythm *m, const char *line, size_t len)
 {
 	Uuid id = load_line_agent(line, len);
@@ -135,7 +154,7 @@ static void take_event(Rhythm *m, const char *line, size_t len)
 	else if (place->number == 0)
 		bench_die("of an agent that did not start: %.*s", (int)len, line);
 	else if (load_line_is(line, len, "AgentPartialOutput"))
-		take_arrival(m, place->number, load_line_uint(line, len, "\"index\":") + 1);
+		take_chunk(m, place->number, line, len);
 	else if (load_line_is(line, len, "AgentCompleted"))
 		take_end(m, place);
 	else
@@ -164,7 +183,8 @@ static void run(Rhythm *m)
 		"[\"AgentStarted\",\"AgentPartialOutput\",\"AgentCompleted\",\"AgentError\"]");
 	m->began_us = now_us();
 	while (m->ended < m->agents) {
-		load_client_spawn_ahead(&m->clients[ASK], params, m->agents, &m->asked);
+		load_client_spawn_ahead(
+			&m->clients[ASK], m->params ? m->params : params, m->agents, &m->asked);
 		load_client_turn(m->clients, _CLIENT_MAX);
 		m->now_us = now_us();
 		for (size_t i = 0; i < _CLIENT_MAX; i++)
@@ -190,30 +210,20 @@ static void judge_agent(Rhythm *m, size_t agent)
 	}
 }
 
-static int compare(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double quantile_ms(const uint32_t *sorted, size_t n, double q)
-{
-	return n > 0 ? sorted[(size_t)((double)(n - 1) * q)] / (double)USEC_PER_MSEC : 0;
-}
-
 static void report(Rhythm *m)
 {
-	for (size_t i = 0; i < m->agents; i++)
+	for (size_t i = 0; i < m->agents && !m->stamped; i++)
 		judge_agent(m, i);
-	qsort(m->late, m->judged, sizeof(*m->late), compare);
-	qsort(m->gaps, m->judged, sizeof(*m->gaps), compare);
+	bench_sort_us(m->late, m->judged);
+	bench_sort_us(m->gaps, m->judged);
 	printf("{\"judged\":%zu,\"late_p50_ms\":%.3f,\"late_p99_ms\":%.3f,\"late_max_ms\":%.3f,"
 	       "\"gap_p50_ms\":%.3f,\"gap_p99_ms\":%.3f,\"gap_max_ms\":%.3f}\n",
-		m->judged, quantile_ms(m->late, m->judged, 0.5),
-		quantile_ms(m->late, m->judged, 0.99), quantile_ms(m->late, m->judged, 1),
-		quantile_ms(m->gaps, m->judged, 0.5), quantile_ms(m->gaps, m->judged, 0.99),
-		quantile_ms(m->gaps, m->judged, 1));
+		m->judged, bench_quantile_ms(m->late, m->judged, 0.5),
+		bench_quantile_ms(m->late, m->judged, 0.99),
+		bench_quantile_ms(m->late, m->judged, 1),
+		bench_quantile_ms(m->gaps, m->judged, 0.5),
+		bench_quantile_ms(m->gaps, m->judged, 0.99),
+		bench_quantile_ms(m->gaps, m->judged, 1));
 }
 
 int main(int argc, char **argv)
@@ -224,6 +234,8 @@ int main(int argc, char **argv)
 		{ .name = "--agents", .number = &m.agents },
 		{ .name = "--chunks", .number = &m.chunks },
 		{ .name = "--delay-ms", .number = &m.delay_ms },
+		{ .name = "--params", .text = &m.params },
+		{ .name = "--stamped", .number = &m.stamped },
 		{ 0 },
 	};
 

@@ -1,5 +1,6 @@
-/* Spawns agents, all alike, over one connection, pipelined, and waits until each is answered and, unless told
- * otherwise, has ended. Prints one line of JSON: how long it took from the first request on, and what came.
+/* Spawns agents, all alike, over one connection, pipelined, and waits until each is answered and,
+ * unless told otherwise, has ended. Prints one line of JSON: how long it took from the first
+ * request on, and what came.
  *
  * Who was answered must be who has ended: the ids of both are added up. */
 #include <stdio.h>

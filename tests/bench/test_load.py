@@ -195,6 +195,33 @@ class Rhythm(Loads):
     def test_one_ends_before_all_are_alive(self):
         self.assertIn("before all", self.load([started(1), completed(1)]))
 
+    def stamped(self, change=lambda payloads: None):
+        """One agent whose chunks say when they were made: so many milliseconds ago."""
+        now_ns = time.monotonic_ns()
+        payloads = [f"{i:012} {now_ns - LATE_MS * 10**6:020} ..." for i in range(CHUNKS)]
+        change(payloads)
+        steps = [started(1), *(chunk(1, i) for i in range(CHUNKS)), completed(1)]
+        for step, payload in zip(steps[1:], payloads):
+            step["params"]["chunk"] = payload
+        args = ["--chunks", str(CHUNKS), "--stamped", "1", "--params", '{"prompt":"p"}']
+        return self.run_against(RHYTHM_LOAD, steps, *args, agents=1)
+
+    def test_stamps(self):
+        result = self.stamped()
+        self.assertIsInstance(result, dict, result)
+        self.assertEqual(result["judged"], CHUNKS)
+        self.assertGreaterEqual(result["late_p50_ms"], LATE_MS)
+
+    def test_a_stamp_of_another_chunk(self):
+        self.assertIn("was due", self.stamped(lambda p: p.__setitem__(1, p[2])))
+
+    def test_a_stamp_of_the_future(self):
+        future = f"{0:012} {time.monotonic_ns() + 10**12:020} ..."
+        self.assertIn("of the past", self.stamped(lambda p: p.__setitem__(0, future)))
+
+    def test_no_stamp(self):
+        self.assertIn("was due", self.stamped(lambda p: p.__setitem__(0, "hello")))
+
     def test_of_a_stranger(self):
         self.assertIn("did not start", self.changed(lambda steps: steps.insert(AGENTS, chunk(9, 0))))
 

@@ -1,11 +1,14 @@
-/* Loaded into a daemon by LD_PRELOAD: has it die at, or fail in, the n-th system call that touches its state directory, or the n-th
- * allocation. Nothing of the daemon is built otherwise for that, and no step of it is left out.
+/* Loaded into a daemon by LD_PRELOAD: has it die at, or fail in, the n-th system call that touches
+ * its state directory, or the n-th allocation. Nothing of the daemon is built otherwise for that,
+ * and no step of it is left out.
  *
- * FAULT_DIR names the directory, FAULT_CONTROL a file with a FaultControl, which the test has mapped too: it may change its
- * mind while the daemon runs, and read what has happened after its death. Without them all works as always. Programs
- * of agents do not inherit any of this; the reaper, which is forked, is chosen by `child`.
+ * FAULT_DIR names the directory, FAULT_CONTROL a file with a FaultControl, which the test has
+ * mapped too: it may change its mind while the daemon runs, and read what has happened after its
+ * death. Without them all works as always. Programs of agents do not inherit any of this; the
+ * reaper, which is forked, is chosen by `child`.
  *
- * The calls go to the kernel directly, past libc's wrappers: there is nothing else to be looked up. */
+ * The calls go to the kernel directly, past libc's wrappers: there is nothing else to be looked up.
+ */
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
@@ -451,7 +454,8 @@ static bool is_of_json_c(void *caller)
 	return dladdr(caller, &info) && info.dli_fname && strstr(info.dli_fname, "libjson-c");
 }
 
-/* json-c does not look at what strdup() of an object's key returns, and dies of it: that one allocation never fails here. */
+/* json-c does not look at what strdup() of an object's key returns, and dies of it: that one
+ * allocation never fails here. */
 char *strdup(const char *text)
 {
 	bool spared = is_of_json_c(__builtin_return_address(0));

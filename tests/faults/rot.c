@@ -1,8 +1,9 @@
-/* Thousands of logs that are torn or rotten, each opened as a starting daemon opens it. What is damaged may be lost, and is told of;
- * all that is not damaged is there, byte for byte; no number is given out twice.
+/* Thousands of logs that are torn or rotten, each opened as a starting daemon opens it. What is
+ * damaged may be lost, and is told of; all that is not damaged is there, byte for byte; no number
+ * is given out twice.
  *
- * LIONGATE_ROT_STATE: a state directory as kill -9 left it, which test_rot.py makes; LIONGATE_ROT_CASES: how many of each kind;
- * LIONGATE_FAULTS_SEED. */
+ * LIONGATE_ROT_STATE: a state directory as kill -9 left it, which test_rot.py makes;
+ * LIONGATE_ROT_CASES: how many of each kind; LIONGATE_FAULTS_SEED. */
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>

@@ -257,7 +257,7 @@ class Beside(DaemonCase):
         first = self.beside(name)
         self.beside(name)
         if harness.SCALE == 1:
-            eventually(lambda: self.rss() - first < KEPT_KIB, f"{name}: memory goes back to {first} KiB", 5)
+            eventually(lambda: self.rss() - first < KEPT_KIB, f"{name}: memory goes back to {first} KiB")
 
     def check_ratio(self, name):
         if not two_cores():

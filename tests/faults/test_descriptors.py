@@ -11,6 +11,10 @@ CHATTY = {"chunks": 60, "delay_ms": 0, "chunk_bytes": 3000}
 class Descriptors(DaemonCase):
     args = ("--segment-bytes=65536", "--sync-interval=1ms", "--kill-grace=100ms")
 
+    def setUp(self):
+        super().setUp()
+        self.client.call("daemon.status")  # it is accepted, and its descriptor is counted
+
     def limit(self, spare):
         """Room for so many more; -1: for many."""
         used = max(int(fd) for fd in os.listdir(f"/proc/{self.daemon.pid}/fd")) + 1

@@ -19,10 +19,11 @@ def unavailable(client):
 
 
 class Full(unittest.TestCase):
-    """No file may grow above a limit, which is a full disk that leaves no reserve."""
+    """No file may grow above a limit, which is a full disk that leaves no reserve in a log that is longer already, and
+    all in one segment."""
 
     def setUp(self):
-        self.daemon = Daemon("--stop-grace=100ms", "--kill-grace=100ms")
+        self.daemon = Daemon("--segment-bytes=1GiB", "--stop-grace=100ms", "--kill-grace=100ms")
         self.addCleanup(self.daemon.close)
         self.daemon.start()
         self.client = self.daemon.client()
@@ -36,6 +37,7 @@ class Full(unittest.TestCase):
             self.client.call("events.subscribe", agents=[agent], types=["AgentStarted"], after=0)
             self.client.wait_event(lambda e: True)
             self.client.call("events.unsubscribe")
+        eventually(lambda: self.client.call("daemon.status")["log"]["bytes"] > 2 * MIB, "it is longer")
         self.limit(MIB)
         eventually(lambda: unavailable(self.client), "the log cannot be written")
         return agents
@@ -151,10 +153,10 @@ class Reserve(SmallDisk):
         Log(self.daemon.state)
 
     def test_the_next_one_starts(self):
-        """Killed, or ended by a signal; and once more."""
+        """Killed, or ended by a signal; and again and again."""
         quiet, busy = self.fill()
-        for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
-            self.daemon.signal(number)
+        for i in range(20):
+            self.daemon.signal(signal.SIGTERM if i % 3 == 1 else signal.SIGKILL)
             self.daemon.wait()
             harness.wait_no_orphans()
             self.fill_disk()

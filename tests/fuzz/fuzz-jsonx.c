@@ -20,6 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	JsonxError error = { 0 };
 	bool valid = jsonx_valid(text, size, &error);
 
+	FUZZ_CHECK(!valid || jsonx_valid_lax(text, size));
 	FUZZ_CHECK(valid || (error.why && error.offset <= size));
 	if (jsonx_parse(text, size, &o, &error) < 0) {
 		/* The one thing that is refused though it is valid. */

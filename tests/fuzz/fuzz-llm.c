@@ -1,5 +1,6 @@
-/* Any bytes as the answer of a model, in either dialect: what is given out is text, within its bounds, and the same however
- * the answer is cut. And the same bytes as the body of an error.
+/* Any bytes as the answer of a model, in either dialect: what is given out is text, within its
+ * bounds, and the same however the answer is cut. And the same bytes as an answer that is not
+ * streamed, and as the body of an error.
  *
  * Input: a byte that says which dialect, four bytes the seed of the cuts, the rest the answer. */
 #include <errno.h>
@@ -66,6 +67,7 @@ static void tell_end(const LlmAnswer *a, int r, Buf *told)
 {
 	FUZZ_CHECK(r == 0 || r == -EBADMSG || r == -EREMOTEIO || r == -EMSGSIZE);
 	FUZZ_CHECK(r < 0 || a->finished);
+	FUZZ_CHECK(a->error_status == 0 || (a->error_status >= 400 && a->error_status <= 599));
 	FUZZ_CHECK(buf_printf(told, "%d %d %llu %llu", r, a->has_usage,
 			   (unsigned long long)a->input_tokens,
 			   (unsigned long long)a->output_tokens) == 0);
@@ -106,6 +108,17 @@ static void decode(
 	llm_decoder_done(&d);
 }
 
+static void decode_whole(const LlmDialect *dialect, const char *body, size_t len)
+{
+	_cleanup_buf_ Buf told = { 0 };
+	const LlmOutput out = { .on_chunk = on_chunk, .userdata = &told };
+	LlmDecoder d;
+
+	llm_decoder_init(&d, dialect, &out);
+	tell_end(&d.answer, dialect->on_whole(&d, body, len), &told);
+	llm_decoder_done(&d);
+}
+
 static void check_message(const char *body, size_t len)
 {
 	_cleanup_buf_ Buf message = { 0 };
@@ -130,6 +143,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	decode(dialect, 0, p, end, &whole);
 	decode(dialect, random | 1, p, end, &cut);
 	FUZZ_CHECK(whole.len == cut.len && memcmp(whole.data, cut.data, whole.len) == 0);
+	decode_whole(dialect, p, (size_t)(end - p));
 	check_message(p, (size_t)(end - p));
 	return 0;
 }

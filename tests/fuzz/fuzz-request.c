@@ -210,7 +210,7 @@ static unsigned check_lines(const Buf *out)
 /* One turn of the main loop, and what the client reads of it. */
 static void turn(int client, Buf *out)
 {
-	FUZZ_CHECK(event_base_loop(base, EVLOOP_NONBLOCK) >= 0);
+	FUZZ_CHECK(event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK) >= 0);
 	if (n_waiting > 0 && draw() % 2 == 0)
 		answer_one();
 	(void)conn_server_flush(server);

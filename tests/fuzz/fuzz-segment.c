@@ -1,5 +1,6 @@
-/* Any bytes as a segment of the log, with an index that is missing, made up, or nearly right: recovery
- * comes through, keeps every line up to the first bad one, and what is there afterwards is whole, but for holes.
+/* Any bytes as a segment of the log, with an index that is missing, made up, or nearly right:
+ * recovery comes through, keeps every line up to the first bad one, and what is there afterwards is
+ * whole, but for holes.
  *
  * Input: a byte of flags, a byte that cuts the rest in two (the index's part first, in units of 8),
  * then the two parts. */
@@ -191,7 +192,8 @@ static void check(Case *c)
 {
 	/* Every line was looked at. */
 	bool sure = (c->flags & FLAG_VERIFY || !(c->flags & (FLAG_RAW | FLAG_NEARLY)));
-	/* A record whose CRC is wrong is not made right: nobody knows which of the two is rotten. */
+	/* A record whose CRC is wrong is not made right: nobody knows which of the two is rotten.
+	 */
 	bool whole = !(c->flags & (FLAG_RAW | FLAG_NEARLY));
 	_cleanup_segment_ Segment *s = NULL;
 	SegmentState first, second;

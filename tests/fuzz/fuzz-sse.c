@@ -1,4 +1,5 @@
-/* However a stream is cut, its events are those that the standard says, which is done here once more, on the whole of it.
+/* However a stream is cut, its events are those that the standard says, which is done here once
+ * more, on the whole of it.
  *
  * Input: two bytes the bound, four bytes the seed of the cuts, the rest the stream. */
 #include <errno.h>
@@ -22,7 +23,7 @@ static int on_event(const SseEvent *event, void *userdata)
 	return 0;
 }
 
-/* ---- As the standard has it ---- */
+/* ---- As the standard has it, but for the field `error` ---- */
 
 typedef struct Model {
 	Buf told, data; /* each line of the data with an LF behind it */
@@ -56,7 +57,11 @@ static bool model_line(Model *m, const char *line, size_t len)
 	if (value < line + len && *value == ' ')
 		value++;
 	n = (size_t)(line + len - value);
-	if (is_field(line, len, "data")) {
+	if (is_field(line, len, "error")) {
+		m->name_len = strlen("error");
+		memcpy(m->name, "error", m->name_len);
+	}
+	if (is_field(line, len, "data") || is_field(line, len, "error")) {
 		if (m->data.len + n > m->max_bytes)
 			return false;
 		FUZZ_CHECK(buf_append(&m->data, value, n) == 0);

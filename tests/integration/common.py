@@ -1,6 +1,7 @@
 """What every file of integration tests starts with: `from common import *`."""
 
 import os
+import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -38,6 +39,7 @@ from harness import (  # noqa: E402,F401
 
 SCALE = harness.SCALE
 TIMEOUT = harness.TIMEOUT
+UNDER_VALGRIND = harness.UNDER_VALGRIND
 PYTHON = harness.PYTHON
 ROOT = harness.ROOT
 
@@ -52,3 +54,33 @@ def status(request_id):
 def slow_agent(chunks=1000, delay_ms=100):
     """Options of a mock agent that outlives its test."""
     return {"chunks": chunks, "delay_ms": delay_ms}
+
+
+class Configured(Daemon):
+    """Of a file and its drop-ins."""
+
+    def __init__(self):
+        super().__init__()
+        self.config = os.path.join(self.dir, "test.conf")
+        self.drop_in = os.path.join(self.config + ".d", "10-more.conf")
+        os.mkdir(self.config + ".d")
+
+    def command(self, *args):
+        return [f"--config={self.config}" if word == "--no-config" else word for word in super().command(*args)]
+
+    def write(self, text, path=None):
+        with open(path or self.config, "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def reload(self):
+        """SIGHUP; returns what it says on standard error meanwhile, without the times, and its status afterwards."""
+        before = len(self.stderr())
+        self.signal(signal.SIGHUP)
+        self.wait_notify("RELOADING=1", TIMEOUT)
+        self.wait_notify("READY=1", TIMEOUT)
+        lines = [line.partition(" ")[2] for line in self.stderr()[before:].splitlines()]
+        return lines, self.status()
+
+    def status(self):
+        (line,) = self.wait_notify("STATUS=", TIMEOUT)
+        return line.removeprefix("STATUS=")

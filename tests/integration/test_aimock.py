@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import select
 import shutil
 import socket
@@ -54,9 +55,15 @@ FIXTURES = {
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """None of those that the kernel gives to others meanwhile (ip_local_port_range)."""
+    while True:
+        with socket.socket() as s:
+            port = random.randrange(20000, 30000)
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def start(directory):

@@ -154,6 +154,10 @@ class Check(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn("cannot be looked at", text)
 
+    def test_no_log(self):
+        status, text = run_check(self.dir)
+        self.assertEqual((status, text), (1, f"{self.dir} holds no log\n"))
+
     # Lines
 
     def test_flipped_byte(self):

@@ -13,6 +13,7 @@ ROOT_ONLY = unittest.skipUnless(os.geteuid() == 0, "only root can be someone els
 
 METHODS = {
     "daemon.status": "observe",
+    "daemon.metrics": "observe",
     "agent.spawn": "submit",
     "agent.get": "observe",
     "agent.list": "observe",
@@ -28,11 +29,11 @@ METHODS = {
     "rpc.discover": "observe",
 }
 
-# What only a backend that talks to a provider can say of an agent.
-OF_PROVIDERS = {
+# What only a backend that talks to a provider can say of an agent, or one in a cgroup.
+OF_OTHERS = {
     "AgentRetrying": {"message"},
-    "AgentCompleted": {"finish_reason", "model", "usage", "first_chunk_ms"},
-    "AgentError": {"http_status", "request_id"},
+    "AgentCompleted": {"finish_reason", "model", "usage", "first_chunk_ms", "resource"},
+    "AgentError": {"http_status", "request_id", "provider", "resource"},
 }
 
 # method, params, the path that data.param must name
@@ -72,6 +73,7 @@ INVALID_PARAMS = [
     ("agent.spawn", {"prompt": "p", "timeouts": {"nope": 1}}, "timeouts.nope"),
     ("agent.spawn", {"prompt": "p", "timeouts": {"total_ms": "1"}}, "timeouts.total_ms"),
     ("agent.spawn", {"prompt": "p", "timeouts": {"idle_ms": -1}}, "timeouts.idle_ms"),
+    ("agent.spawn", {"prompt": "p", "timeouts": {"connect_ms": 5}}, "timeouts.connect_ms"),
     ("agent.spawn", {"prompt": "p", "on_restart": "nope"}, "on_restart"),
     ("agent.spawn", {"prompt": "p", "follow": "yes"}, "follow"),
     ("agent.spawn", {"prompt": "p", "follow": 1}, "follow"),
@@ -151,6 +153,8 @@ INVALID_PARAMS = [
     ("events.stats", {"nope": 1}, "nope"),
     ("events.unsubscribe", {"nope": 1}, "nope"),
     ("daemon.status", {"nope": 1}, "nope"),
+    ("daemon.metrics", {"format": "xml"}, "format"),
+    ("daemon.metrics", {"nope": 1}, "nope"),
     ("provider.list", {"nope": 1}, "nope"),
     ("rpc.discover", {"nope": 1}, "nope"),
 ]
@@ -247,7 +251,7 @@ class States(DaemonCase):
         agent = self.client.spawn(options=slow_agent())
         self.client.fail("agent.wait", "timeout", agent_id=agent, timeout_ms=50)
         self.client.fail("agent.wait", "timeout", agent_id=agent, timeout_ms=1)
-        self.assertEqual(self.client.call("agent.get", agent_id=agent)["state"], "running")
+        eventually(lambda: self.client.call("agent.get", agent_id=agent)["state"] == "running", "it goes on")
 
     def test_wait_ends_before_its_timeout(self):
         agent = self.client.spawn(options={"chunks": 1, "delay_ms": 10})
@@ -539,7 +543,7 @@ class Discover(DaemonCase):
             seen.setdefault(event["type"], set()).update(event)
         for kind, members in seen.items():
             rare = {"lost", "correlation_id"} if kind not in ("AgentSpawned", "AgentError") else set()
-            rare |= OF_PROVIDERS.get(kind, set())
+            rare |= OF_OTHERS.get(kind, set())
             self.assertEqual(set(listed[kind]["properties"]) - members - rare, set(), kind)
 
 

@@ -345,9 +345,15 @@ class Providers(Case):
 
     def test_completion(self):
         self.fake({"provider.list": {"providers": [LOCAL, CLOUD, {**LOCAL, "name": "$(reboot)"}]}})
-        words = ["--complete", f"--socket={self.daemon.socket}", "ask", "--provider"]
-        done = subprocess.run([CTL, *words, ""], capture_output=True, timeout=TIMEOUT, check=True)
-        self.assertEqual(done.stdout, b"local\ncloud\n")
+        before = ["--complete", f"--socket={self.daemon.socket}", "ask"]
+        for words, offered in (
+            (["--provider"], b"local\topenai m-1\ncloud\tanthropic\n$(reboot)\topenai m-1\n"),
+            (["-b", "anthropic", "--provider"], b"cloud\tanthropic\n"),
+            (["-b", "openai", "--model"], b"m-1\tlocal\n"),
+            (["-b", "anthropic", "--model"], b""),
+        ):
+            done = subprocess.run([CTL, *before, *words, ""], capture_output=True, timeout=TIMEOUT, check=True)
+            self.assertEqual(done.stdout, offered)
 
 
 class Shown(Case):

@@ -13,6 +13,7 @@ import uuid
 from common import *
 
 QUICK = {"chunks": 1, "delay_ms": 0}
+DEAF = "trap '' TERM; echo up; while :; do sleep 1; done"
 
 
 class RestartCase(unittest.TestCase):
@@ -165,12 +166,12 @@ class Killed(RestartCase):
         script = (
             "echo pid $$; sleep 1000 & echo pid $!; trap '' TERM; "
             "setsid sh -c 'setsid sleep 1000 & echo pid $!; exec sleep 1000' & echo pid $!; "
-            "sleep 0.3; echo up; wait; while :; do sleep 1; done"
+            "echo up; wait; while :; do sleep 1; done"
         )
         agents = [self.client.spawn_exec("/bin/sh", "-c", script) for _ in range(5)]
         pids = []
         for agent in agents:
-            eventually(lambda a=agent: b"up\n" in self.client.output(a), "it is up")
+            eventually(lambda a=agent: self.client.output(a).count(b"\n") == 5, "all of it is up")
             pids += [int(word) for word in re.findall(rb"pid (\d+)", self.client.output(agent))]
         self.assertEqual(len(pids), 20)
         self.assertTrue(all(alive(pid) for pid in pids))
@@ -191,7 +192,7 @@ class Killed(RestartCase):
         """Agents whose programs do not all end with the reaper; the pids of those programs."""
         script = (
             "trap '' TERM; echo pid $$; setsid sleep 1000 & echo pid $!; sleep 1000 & echo pid $!; "
-            "setsid sh -c 'env -i sleep 1000 & echo pid $!; wait' & echo pid $!; sleep 0.3; echo up; sleep 1000"
+            "setsid sh -c 'env -i sleep 1000 & echo pid $!; wait' & echo pid $!; echo up; sleep 1000"
         )
         agents = [
             self.client.spawn_exec("/bin/sh", "-c", script, on_restart=on_restart)
@@ -199,7 +200,7 @@ class Killed(RestartCase):
         ]
         pids = []
         for agent in agents:
-            eventually(lambda a=agent: b"up\n" in self.client.output(a), "it is up")
+            eventually(lambda a=agent: self.client.output(a).count(b"\n") == 6, "all of it is up")
             pids += [int(word) for word in re.findall(rb"pid (\d+)", self.client.output(agent))]
         self.assertEqual(len(pids), 15)
         self.assertTrue(all(alive(pid) for pid in pids))
@@ -381,8 +382,7 @@ class Stopped(RestartCase):
     def test_what_runs_ends_or_runs_anew(self):
         quick = [self.client.spawn(options={"chunks": 2, "delay_ms": 20}) for _ in range(5)]
         slow = [self.client.spawn(options=slow_agent()) for _ in range(5)]
-        deaf = "trap '' TERM; while :; do sleep 1; done"
-        programs = [self.client.spawn_exec("/bin/sh", "-c", deaf) for _ in range(3)]
+        programs = [self.client.spawn_exec("/bin/sh", "-c", DEAF) for _ in range(3)]
         self.started(programs[-1])
         self.daemon.stop()
         self.up()
@@ -434,6 +434,32 @@ class Stopped(RestartCase):
         self.up()
         Log(self.daemon.state)
 
+    def test_a_second_signal_ends_it_at_once_but_in_order(self):
+        self.daemon.stop()
+        self.up("--stop-grace=1h", "--kill-grace=1h", "--max-running=2")
+        programs = [self.client.spawn_exec("/bin/sh", "-c", DEAF) for _ in range(2)]
+        queued = self.client.spawn(options=QUICK)
+        for agent in programs:
+            self.chunk(agent)
+        watcher = self.daemon.client()
+        watcher.call("events.subscribe")
+        self.daemon.signal(signal.SIGTERM)
+        stopping = watcher.wait_event(lambda e: True)
+        self.assertEqual((stopping["type"], stopping["reason"]), ("DaemonStopping", "SIGTERM"))
+        self.daemon.signal(signal.SIGINT)
+        ends = [watcher.wait_event(lambda e: True) for _ in programs]
+        self.assertEqual({(e["type"], e["code"]) for e in ends}, {("AgentError", "shutdown")})
+        self.assertEqual({e["agent_id"] for e in ends}, set(programs))
+        self.assertEqual(self.daemon.wait(), 0)
+        self.assertEqual(harness.running_orphans(), [])
+        self.assertEqual(run_check(self.daemon.state)[0], 0)
+        self.assertEqual(self.daemon.events()[-1]["seq"], ends[-1]["seq"], "nothing comes behind them")
+        self.up()
+        started = self.daemon_events()[-1]
+        self.assertEqual((started["requeued"], started["interrupted"]), (1, 0))
+        self.assertEqual(self.client.wait(queued)["state"], "completed")
+        self.sound(require_ended=True)
+
     def test_a_replaced_log(self):
         status = self.client.call("daemon.status")
         self.daemon.stop()
@@ -462,14 +488,17 @@ class Second(RestartCase):
 
     def test_a_second_daemon_is_refused(self):
         other = os.path.join(self.daemon.dir, "other")
-        for socket, state in (
-            (self.daemon.socket, self.daemon.state),
-            (other + ".sock", self.daemon.state),
-            (self.daemon.socket, other),
+        answers = f"another process answers at {self.daemon.socket}"
+        runs = f"another liongated is running with the state directory {self.daemon.state}"
+        for socket, state, why in (
+            (self.daemon.socket, self.daemon.state, answers),
+            (other + ".sock", self.daemon.state, runs),
+            (self.daemon.socket, other, answers),
         ):
             done = self.run_other(socket, state)
-            self.assertGreater(done.returncode, 0, (socket, state))
-            self.assertTrue(done.stderr.strip(), "it says why")
+            self.assertEqual(done.returncode, 1, (socket, state))
+            self.assertRegex(done.stderr.decode(), rf"\A\S+ ERROR {re.escape(why)}\n\Z")
+            self.assertEqual(glob.glob(other + "*"), [], "it has made nothing")
         self.assertEqual(self.client.call("daemon.status")["pid"], self.daemon.pid)
         self.assertEqual(self.daemon.client().call("daemon.status")["pid"], self.daemon.pid)
         self.assertEqual(len(self.daemon_events()), 1)

@@ -103,6 +103,21 @@ class Idempotent(DaemonCase):
             self.client.wait(agent)
         self.assertEqual(len([e for e in self.daemon.events_of(agent) if e["type"] == "AgentSpawned"]), 1)
 
+    def test_same_again_under_another_limit(self):
+        """What was accepted is remembered; a new one of that size is not accepted any more."""
+        params = {"prompt": "p" * 1000, "options": QUICK}
+        agent = str(uuid.uuid4())
+        first = self.client.call("agent.spawn", agent_id=agent, **params)
+        self.client.wait(agent)
+        self.daemon.stop()
+        self.daemon.start("--max-prompt-bytes=10")
+        self.client = self.daemon.client()
+        again = self.client.call("agent.spawn", agent_id=agent, **params)
+        self.assertEqual(again, {**first, "created": False})
+        for new in ({}, {"agent_id": str(uuid.uuid4())}):
+            data = self.client.fail("agent.spawn", "too_large", **params, **new)
+            self.assertEqual((data["param"], data["limit"]), ("prompt", 10))
+
     def test_equal_numbers(self):
         agent = str(uuid.uuid4())
         params = {"prompt": "p", "agent_id": agent, "options": QUICK}

@@ -1,5 +1,6 @@
 """events.subscribe: replay and live without a seam, filters, until idle, cursors, gaps, slow readers."""
 
+import os
 import random
 import threading
 import uuid
@@ -107,6 +108,17 @@ class Replay(SubscribeCase):
         self.quick(2)
         events = self.upto(client, self.newest())
         self.assertEqual([e["seq"] for e in events], list(range(newest - 1, self.newest() + 1)))
+
+    def test_last_is_of_when_it_was_asked(self):
+        """In a batch it is delivered after the replies, before which more may have been logged."""
+        self.quick(1)
+        client = self.daemon.client()
+        subscribe = {"jsonrpc": "2.0", "id": 1, "method": "events.subscribe", "params": {"last": 1}}
+        spawn = {"jsonrpc": "2.0", "id": 2, "method": "agent.spawn", "params": {"prompt": "p"}}
+        client.send([subscribe, spawn])
+        reply = {r["id"]: r["result"] for r in client.read_message()}
+        first = client.read_message()
+        self.assertEqual(first["params"]["seq"], reply[1]["newest_seq"])
 
     def test_live(self):
         self.quick(10)
@@ -282,6 +294,42 @@ class Filters(SubscribeCase):
         self.assertGreaterEqual(live["seq"], self.newest())
 
 
+class FiltersOfOldSegments(Filters):
+    """The same from sealed segments, most of whose events are others'."""
+
+    args = ("--segment-bytes=65536",)
+
+    def setUp(self):
+        super().setUp()
+        self.quick(300)
+        self.daemon.restart()
+        self.client = self.connect()
+        self.log = os.path.join(self.daemon.state, "log")
+
+    def postings(self):
+        return [os.path.join(self.log, name) for name in os.listdir(self.log) if name.endswith(".post")]
+
+    def test_postings_are_made_again(self):
+        wanted = {"agents": [self.agents[3]]}
+        self.check(lambda e: e.get("agent_id") == self.agents[3], **wanted)
+        first = min(self.postings())
+        with open(first, "rb") as f:
+            good = f.read()
+        for bad in (b"", good[: len(good) // 2], b"\0" * len(good), good[:20] + b"\xff" + good[21:], b"x" * 10):
+            with open(first, "wb") as f:
+                f.write(bad)
+            self.daemon.restart()
+            self.client = self.connect()
+            self.check(lambda e: e.get("agent_id") == self.agents[3], **wanted)
+            with open(first, "rb") as f:
+                self.assertEqual(f.read(), good)
+
+    def test_postings_of_what_is_sealed(self):
+        before = len(self.postings())
+        self.quick(300)
+        eventually(lambda: len(self.postings()) > before, "the segments that are sealed get theirs")
+
+
 class Until(SubscribeCase):
     def test_idle(self):
         agents = [self.client.spawn(options={"chunks": 5, "delay_ms": 10 * i}, correlation_id="c") for i in range(4)]
@@ -321,6 +369,31 @@ class Until(SubscribeCase):
         self.assertEqual(len(client.notes), 0)
         client.call("events.subscribe", after=0)
         self.assertEqual(self.upto(client, self.newest()), self.daemon.events())
+
+    def test_spawned_before_on_the_same_connection(self):
+        """What was asked for in the lines before counts, though the log does not know it yet."""
+        client = self.daemon.client()
+        for n, extra in enumerate(({}, {"correlation_id": "first"}, {"agent_id": str(uuid.uuid4()), "correlation_id": "own"})):
+            with self.subTest(extra):
+                spawn = {"prompt": "p", "options": {"chunks": 2, "delay_ms": 0}, **extra}
+                subscribe = {"after": 0, "until": "idle"}
+                if extra:
+                    subscribe["correlation_id"] = extra["correlation_id"]
+                client.send_raw(
+                    b"".join(
+                        dumps({"jsonrpc": "2.0", "id": f"{n}{method}", "method": method, "params": params}).encode() + b"\n"
+                        for method, params in (("agent.spawn", spawn), ("events.subscribe", subscribe))
+                    )
+                )
+                agent, completed, end = None, set(), None
+                while not end:
+                    message = client.read_message()
+                    if message.get("id") == f"{n}agent.spawn":
+                        agent = message["result"]["agent_id"]
+                    elif message.get("method") == "event" and message["params"]["type"] == "AgentCompleted":
+                        completed.add(message["params"]["agent_id"])
+                    end = message.get("method") == "end"
+                self.assertIn(agent, completed)
 
     def test_types_may_hide_the_end(self):
         # `until` looks at the agents that match, not at the events that are shown.

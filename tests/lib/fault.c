@@ -15,6 +15,8 @@ int __real_fallocate64(int fd, int mode, off_t offset, off_t len);
 int __wrap_fallocate64(int fd, int mode, off_t offset, off_t len);
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
+ssize_t __real_pwrite64(int fd, const void *bytes, size_t n, off_t offset);
+ssize_t __wrap_pwrite64(int fd, const void *bytes, size_t n, off_t offset);
 
 void *__real_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size);
@@ -28,8 +30,8 @@ static atomic_int room_error;
 static atomic_int fdatasync_left, fdatasync_failed;
 static atomic_bool believed;
 
-/* Of the file of which the last sync failed. One thread syncs. */
-static struct stat unsynced;
+/* The file of which the last sync failed, until it is written to; 0: none. */
+static atomic_uintmax_t unsynced_ino;
 static _Thread_local int callocs_left = -1;
 
 /* True: this one fails. */
@@ -94,10 +96,16 @@ bool fault_fdatasync_believed(void)
 	return atomic_load(&believed);
 }
 
-static bool is_unsynced(const struct stat *st)
+/* The time of its last change would not do: it has the resolution of the kernel's ticks. */
+ssize_t __wrap_pwrite64(int fd, const void *bytes, size_t n, off_t offset)
 {
-	return st->st_ino == unsynced.st_ino && st->st_mtim.tv_sec == unsynced.st_mtim.tv_sec &&
-	       st->st_mtim.tv_nsec == unsynced.st_mtim.tv_nsec;
+	ssize_t done = __real_pwrite64(fd, bytes, n, offset);
+	uintmax_t ino = atomic_load(&unsynced_ino);
+	struct stat st;
+
+	if (done > 0 && ino > 0 && fstat(fd, &st) == 0 && st.st_ino == ino)
+		atomic_compare_exchange_strong(&unsynced_ino, &ino, 0);
+	return done;
 }
 
 int __wrap_fdatasync(int fd)
@@ -106,16 +114,13 @@ int __wrap_fdatasync(int fd)
 
 	if (fstat(fd, &st) < 0)
 		return -1;
-	if (is_unsynced(&st))
+	if (st.st_ino == atomic_load(&unsynced_ino))
 		atomic_store(&believed, true);
-	if (atomic_load(&fdatasync_left) <= 0) {
-		if (st.st_ino == unsynced.st_ino)
-			unsynced.st_ino = 0;
+	if (atomic_load(&fdatasync_left) <= 0)
 		return __real_fdatasync(fd);
-	}
 	atomic_fetch_sub(&fdatasync_left, 1);
 	atomic_fetch_add(&fdatasync_failed, 1);
-	unsynced = st;
+	atomic_store(&unsynced_ino, st.st_ino);
 	errno = EIO;
 	return -1;
 }

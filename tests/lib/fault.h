@@ -1,10 +1,12 @@
-/* What runs out or fails when the test says so. Works on what is linked with --wrap of the functions named here. */
+/* What runs out or fails when the test says so. Works on what is linked with --wrap of the
+ * functions named here. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* realloc(), which is what every Buf grows by: the next `n` succeed, and those after them fail. Negative: all succeed. */
+/* realloc(), which is what every Buf grows by: the next `n` succeed, and those after them fail.
+ * Negative: all succeed. */
 void fault_realloc_after(int n);
 /* The same of calloc(), for the thread that calls it. */
 void fault_calloc_after(int n);
@@ -16,8 +18,8 @@ void fault_fallocate_above(size_t bytes, int error);
 void fault_fdatasync(int n);
 /* How many of them have. */
 int fault_fdatasync_failed(void);
-/* Since a failure some file was synced again that nobody had written to meanwhile. Linux has marked its pages clean, so
- * that told of nothing. */
+/* Since a failure some file was synced again that nobody had written to meanwhile. Linux has marked
+ * its pages clean, so that told of nothing. */
 bool fault_fdatasync_believed(void);
 
 /* The next `n` calls of send() fail with `error`. */

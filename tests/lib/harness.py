@@ -33,6 +33,7 @@ DAEMON = [
     *shlex.split(os.environ.get("LIONGATE_TEST_WRAPPER", "")),
     os.environ.get("LIONGATED", os.path.join(ROOT, "build", "daemon", "liongated")),
 ]
+UNDER_VALGRIND = any(os.path.basename(word).startswith("valgrind") for word in DAEMON)
 SCALE = float(os.environ.get("LIONGATE_TEST_SCALE", "1"))
 TIMEOUT = 20.0 * SCALE
 CLEAN = bool(os.environ.get("LIONGATE_TEST_CLEAN"))
@@ -208,6 +209,12 @@ def orphans():
     return live
 
 
+def running_orphans():
+    """Those that run. The reaper of a dead daemon has nothing left to run, and no memory, when its lock is free; it is
+    its parent's to reap a moment later."""
+    return [pid for pid in orphans() if command_line(pid)]
+
+
 def wait_no_orphans(timeout=None):
     """Returns once nothing that a dead daemon left behind is alive."""
     deadline = time.monotonic() + (TIMEOUT if timeout is None else timeout)
@@ -236,6 +243,13 @@ def status_kib(pid, name):
     raise AssertionError(f"no {name}")
 
 
+def cpu_seconds(pid):
+    """What all threads of it have worked by now, the kernel's work for them included."""
+    with open(f"/proc/{pid}/stat", "rb") as f:
+        utime, stime = f.read().rpartition(b")")[2].split()[11:13]
+    return (int(utime) + int(stime)) / os.sysconf("SC_CLK_TCK")
+
+
 def rss_anon_kib(pid):
     return status_kib(pid, "RssAnon")
 
@@ -257,6 +271,7 @@ class Daemon:
             os.mkdir(self.captures)
         self.args = list(args)
         self.env = dict(env or {})
+        self.pass_fds = ()  # that it inherits
         self.process = None
         self.ended_with = None
         self.generation = 0
@@ -289,6 +304,7 @@ class Daemon:
                 stderr=err,
                 env=env,
                 cwd=self.dir,
+                pass_fds=self.pass_fds,
             )
         _ours.add(self.process.pid)
         return self
@@ -300,7 +316,7 @@ class Daemon:
         return self
 
     def wait_notify(self, wanted, timeout):
-        """Waits for a line of sd_notify; fails at once if the daemon ends before."""
+        """Waits for a line of sd_notify, and returns all of that message; fails at once if the daemon ends before."""
         deadline = time.monotonic() + timeout
         pidfd = os.pidfd_open(self.process.pid)
         try:
@@ -310,8 +326,9 @@ class Daemon:
                     raise Timeout(f"no {wanted} from the daemon\n{self.stderr()}")
                 ready, _, _ = select.select([self._notify, pidfd], [], [], left)
                 if self._notify in ready:
-                    if wanted in self._notify.recv(65536).decode("utf-8", "replace").split("\n"):
-                        return
+                    lines = self._notify.recv(65536).decode("utf-8", "replace").split("\n")
+                    if any(line.startswith(wanted) for line in lines):
+                        return lines
                 elif pidfd in ready:
                     code = self.process.wait()
                     self._ended()
@@ -334,6 +351,7 @@ class Daemon:
 
     def wait(self, timeout=None):
         """Waits for its end and returns the exit status as Popen gives it."""
+        self._notify.close()  # else a daemon that says much waits for us to read it
         try:
             code = self.process.wait(TIMEOUT if timeout is None else timeout)
         except subprocess.TimeoutExpired:

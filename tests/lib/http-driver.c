@@ -1,8 +1,10 @@
-/* Drives daemon/backend/http.c: commands on standard input, on standard output what comes back. Fields are parted by tabs.
+/* Drives daemon/backend/http.c: commands on standard input, on standard output what comes back.
+ * Fields are parted by tabs.
  *
- *   start ID KEY=VALUE...   url, unix, ca, proxy, header (often), body; connect, first, idle (time-outs in ms); body_bytes (one
- *                           of so many bytes). In the N-th on_body: stop=N fails, pause=N pauses, cancel=N cancels.
- *                           first_chunk=1 has the first bytes be content; count=1 tells of no bytes but at the end.
+ *   start ID KEY=VALUE...   url, unix, ca, proxy, header (often), body; body_bytes (one of so many
+ *                           bytes); connect, first, idle (time-outs in ms). In the N-th on_body:
+ *                           stop=N fails, pause=N pauses, cancel=N cancels. first_chunk=1 has the
+ *                           first bytes be content; count=1 tells of no bytes but at the end.
  *   first|pause|resume|cancel ID
  *   client                  frees the client and makes a new one, as a worker does that ends
  *
@@ -87,7 +89,7 @@ static int on_body(const char *bytes, size_t len, void *userdata)
 	if (!d->count)
 		print_body(d, bytes, len);
 	if (d->first_chunk)
-		http_first_chunk(d->call);
+		http_progress(d->call);
 	if (d->n_bodies == d->pause_at)
 		http_pause(d->call);
 	if (d->n_bodies == d->cancel_at) {
@@ -225,7 +227,7 @@ static void start(Driven *d, char *fields)
 static void first(Driven *d, char *fields)
 {
 	(void)fields;
-	http_first_chunk(d->call);
+	http_progress(d->call);
 }
 
 static void pause_call(Driven *d, char *fields)

@@ -50,6 +50,8 @@ static void tell_end(const LlmAnswer *a, int r, Buf *b)
 		ck_assert_int_eq(
 			buf_printf(b, " %s: %s", or_dash(a->error_type), or_dash(a->error_message)),
 			0);
+	if (a->error_status > 0)
+		ck_assert_int_eq(buf_printf(b, " (%u)", a->error_status), 0);
 }
 
 /* Of exactly that size, for the sanitizer to see what is read beyond it; and gone afterwards. */
@@ -124,6 +126,27 @@ void llm_check_case(const LlmDialect *dialect, const LlmCase *c)
 		for (size_t first = 0; i == 0 && first <= stream.len; first++)
 			check_split(dialect, c, &stream, first, stream.len + 1);
 	}
+}
+
+void llm_check_whole(const LlmDialect *dialect, const LlmCase *c)
+{
+	_cleanup_buf_ Buf told = { 0 };
+	const LlmOutput out = { .on_chunk = on_chunk, .userdata = &told };
+	size_t len = strlen(c->stream);
+	/* Of exactly that size, for the sanitizer to see what is read beyond it. */
+	_cleanup_free_ char *body = malloc(len > 0 ? len : 1);
+	LlmDecoder d;
+	int r;
+
+	ck_assert_ptr_nonnull(body);
+	memcpy(body, c->stream, len);
+	llm_decoder_init(&d, dialect, &out);
+	r = dialect->on_whole(&d, body, len);
+	ck_assert(r < 0 || d.answer.finished);
+	tell_end(&d.answer, r, &told);
+	llm_decoder_done(&d);
+	ck_assert_msg(told.len == strlen(c->told) && memcmp(told.data, c->told, told.len) == 0,
+		"%s\n%.*s\ninstead of:\n%s", c->stream, (int)told.len, told.data, c->told);
 }
 
 static json_object *parse(const char *text)

@@ -1,4 +1,5 @@
-/* A log in a directory of its own, with a mailbox for a main and an emitter: what the tests of whatever stands on the log begin with.
+/* A log in a directory of its own, with a mailbox for a main and an emitter: what the tests of
+ * whatever stands on the log begin with.
  *
  * Failures fail the test. Thread: the test's. */
 #pragma once

@@ -7,5 +7,6 @@
 
 /* An id that nobody else has: the n-th. */
 Uuid make_agent_id(uint64_t n);
-/* The n-th agent; `members` (may be NULL) go into its spec, led by a comma: `,"priority":3`. Fails the test if it cannot be. */
+/* The n-th agent; `members` (may be NULL) go into its spec, led by a comma: `,"priority":3`. Fails
+ * the test if it cannot be. */
 Agent *make_agent(uint64_t n, const char *members);

@@ -1,4 +1,5 @@
-/* rpc over a connection, with methods that answer at once, or when the test does: there is one for each test program. */
+/* rpc over a connection, with methods that answer at once, or when the test does: there is one for
+ * each test program. */
 #pragma once
 
 #include "daemon/control/rpc.h"

@@ -12,7 +12,7 @@ DAEMON = {"common", "config", "loop", "reaper", "backend", "eventlog", "agent", 
 # module -> modules whose headers it may include
 ALLOWED = {
     "common": {"common"},
-    "config": {"common", "config", "eventlog", "backend"},
+    "config": {"common", "config", "eventlog", "backend", "reaper"},
     "loop": {"common", "loop"},
     "reaper": {"common", "reaper"},
     "backend": {"common", "loop", "reaper", "backend"},

@@ -1,5 +1,5 @@
-/* Texts that jsonx must take, and texts that it must not: by the categories of JSONTestSuite (y_, n_,
- * and of the i_ ones what we decided), and what json-c alone lets through. */
+/* Texts that jsonx must take, and texts that it must not: by the categories of JSONTestSuite (y_,
+ * n_, and of the i_ ones what we decided), and what json-c alone lets through. */
 #pragma once
 
 #include <stddef.h>

@@ -306,6 +306,41 @@ START_TEST(test_readonly)
 }
 END_TEST
 
+/* Another connection's statement with this number finds a row and an epoch put before it. */
+static int until_put;
+static uint64_t n_put;
+
+static int on_statement(unsigned what _unused_, void *userdata _unused_, void *statement _unused_,
+	void *text _unused_)
+{
+	if (until_put > 0 && --until_put == 0) {
+		catalog->state.epoch_rows = UINT32_MAX;
+		ck_assert_int_eq(put(++n_put, 10), 0);
+	}
+	return 0;
+}
+
+static int on_connection(sqlite3 *db, const char **ret_error _unused_, const void *api _unused_)
+{
+	return sqlite3_trace_v2(db, SQLITE_TRACE_STMT, on_statement, NULL);
+}
+
+/* Before whichever of the reader's statements the daemon commits. */
+START_TEST(test_readonly_beside_a_writer)
+{
+	ck_assert_int_eq(sqlite3_auto_extension((void (*)(void))on_connection), SQLITE_OK);
+	for (int n = 1; until_put == 0; n++) {
+		Catalog *other = NULL;
+
+		until_put = n;
+		ck_assert_int_eq(catalog_open_readonly(dir.path, &other), 0);
+		catalog_close(other);
+	}
+	sqlite3_reset_auto_extension();
+	ck_assert_uint_ge(n_put, 3);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("catalog-file");
@@ -326,6 +361,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_full);
 	tcase_add_test(tc, test_write_error);
 	tcase_add_test(tc, test_readonly);
+	tcase_add_test(tc, test_readonly_beside_a_writer);
 	suite_add_tcase(s, tc);
 	return s;
 }

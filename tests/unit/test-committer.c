@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "tests/lib/check-main.h"
 #include "tests/lib/fault.h"
@@ -18,6 +19,7 @@ static LogFixture f;
 
 static struct {
 	uint64_t seq, chunks, bytes;
+	bool traced;
 } agents[4]; /* from 1 */
 
 static void setup(void)
@@ -49,6 +51,8 @@ static void end(unsigned agent, EventMeta meta)
 {
 	meta.owner = &agents[agent];
 	meta.agent = agents[agent].seq;
+	if (agents[agent].traced)
+		emitter_trace(&f.emitter);
 	ck_assert_int_eq(emitter_end(&f.emitter, &meta), 0);
 }
 
@@ -108,6 +112,9 @@ static void wait_state(int state)
 	log_fixture_flush(&f);
 	while (f.state != state)
 		log_fixture_pump(&f);
+	/* The state is that of now, also where it is told by a call from before: what was
+	 * committed before it may only be on its way. */
+	mailbox_deliver(f.main, NULL);
 }
 
 static void assert_newest(const EventMeta *expected, size_t n)
@@ -145,7 +152,8 @@ static void fill_disk(int error)
 	wait_state(-error);
 }
 
-/* An end goes ahead of the output of others, with all that waits of its own agent; and all goes on in the end. */
+/* An end goes ahead of the output of others, with all that waits of its own agent; and all goes on
+ * in the end. */
 START_TEST(test_ends_go_ahead)
 {
 	const EventMeta expected[] = {
@@ -183,7 +191,8 @@ START_TEST(test_ends_go_ahead)
 }
 END_TEST
 
-/* Output never takes the half of the reserve that is for ends; a limit on the size of files is a full disk. */
+/* Output never takes the half of the reserve that is for ends; a limit on the size of files is a
+ * full disk. */
 START_TEST(test_output_leaves_the_reserve)
 {
 	static const int errors[] = { ENOSPC, EDQUOT, EFBIG };
@@ -214,7 +223,8 @@ START_TEST(test_ends_begin_a_segment)
 }
 END_TEST
 
-/* What fits is written, also when all of it together does not, on a file system that cannot reserve. */
+/* What fits is written, also when all of it together does not, on a file system that cannot
+ * reserve. */
 START_TEST(test_smaller_batches)
 {
 	struct rlimit limit, before;
@@ -244,8 +254,8 @@ END_TEST
 
 /* ---- A disk that fails ---- */
 
-/* What could not be synced is written again before it is believed to be synced; active segments, sealed ones, and
- * with durability = fsync. */
+/* What could not be synced is written again before it is believed to be synced; active segments,
+ * sealed ones, and with durability = fsync. */
 START_TEST(test_sync_fails)
 {
 	static const struct {
@@ -281,6 +291,49 @@ START_TEST(test_sync_fails)
 }
 END_TEST
 
+/* ---- Tracing ---- */
+
+static const Batch *batch_of(uint64_t seq)
+{
+	size_t at;
+
+	return eventlog_hot_find(f.log, seq, &at);
+}
+
+/* Nothing is noted but of events that are traced, and of those in whatever batches they come. */
+START_TEST(test_marks)
+{
+	uint64_t from_us = clock_monotonic_us(), seq, n_marks = 0;
+	const Batch *b = NULL;
+
+	log_fixture_start(&f);
+	run_agent(1);
+	run_agent(2);
+	seq = eventlog_end_seq(f.log);
+	ck_assert_uint_eq(batch_of(seq - 1)->n_marks, 0);
+	agents[2].traced = true;
+	for (int i = 0; i < 2000; i++)
+		say_chunk(i % 2 + 1, 10);
+	log_fixture_flush(&f);
+	log_fixture_wait(&f, seq + 1999);
+	for (int i = 1; i < 2000; i += 2) {
+		const TraceMark *mark;
+
+		if (b != batch_of(seq + i)) {
+			b = batch_of(seq + i);
+			n_marks = 0;
+		}
+		ck_assert_uint_lt(n_marks, b->n_marks);
+		mark = &b->marks[n_marks++];
+		ck_assert_uint_eq(mark->seq, seq + i);
+		ck_assert_uint_ge(mark->emitted_us, from_us);
+		ck_assert_uint_ge(b->committed_us, mark->emitted_us);
+		ck_assert_uint_le(b->committed_us, clock_monotonic_us());
+	}
+	log_fixture_stop(&f);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("committer");
@@ -293,6 +346,10 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_ends_begin_a_segment);
 	tcase_add_test(tc, test_smaller_batches);
 	tcase_add_loop_test(tc, test_sync_fails, 0, 4);
+	suite_add_tcase(s, tc);
+	tc = tcase_create("tracing");
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, test_marks);
 	suite_add_tcase(s, tc);
 	return s;
 }

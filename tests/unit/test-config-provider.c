@@ -1,5 +1,5 @@
-/* daemon/config-named.c, daemon/config-provider.c: [provider NAME]. What all sections have in common is in
- * test-config.c. */
+/* daemon/config-named.c, daemon/config-provider.c: [provider NAME]. What all sections have in
+ * common is in test-config.c. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -25,6 +25,7 @@ START_TEST(defaults)
 	ck_assert_uint_eq(c->stop_grace_us, 10 * USEC_PER_SEC);
 	ck_assert_uint_eq(c->kill_grace_ms, 5000);
 	ck_assert_int_eq(c->log_level, LOG_LEVEL_INFO);
+	ck_assert_ptr_null(c->trace_agent);
 	ck_assert_uint_eq(c->socket_mode, 0660);
 	ck_assert_uint_eq(c->max_running, 1024);
 	ck_assert_uint_eq(c->max_queued, 10000);
@@ -33,6 +34,7 @@ START_TEST(defaults)
 	ck_assert_uint_eq(c->max_prompt_bytes, 4 * MIB);
 	ck_assert_uint_eq(c->max_batch, 1000);
 	ck_assert_int_eq(c->durability, DURABILITY_INTERVAL);
+	ck_assert_int_eq(c->cgroups, DELEGATION_AUTO);
 	ck_assert_uint_eq(c->sync_interval_us, USEC_PER_SEC);
 	ck_assert_uint_eq(c->segment_bytes, 64 * MIB);
 	ck_assert_uint_eq(c->retain_bytes, 0);
@@ -159,7 +161,10 @@ static const struct {
 	{ "[daemon]\nsocket = control.sock\n", "'control.sock' must be an absolute path" },
 	{ "[daemon]\nkill_grace = 1us\n", "'1us' is not a time of whole milliseconds" },
 	{ "[daemon]\nlog_level = loud\n", "'loud' is not error, warning, notice, info or debug" },
+	{ "[daemon]\ntrace_agent = 0a1b, me\n",
+		":2: trace_agent: '0a1b, me' must be ids of agents" },
 	{ "[log]\ndurability = yes\n", "'yes' is not interval or fsync" },
+	{ "[daemon]\ncgroups = yes\n", "'yes' is not auto, on or off" },
 	{ "[access]\nother = root\n", ":2: other: 'root' is not none, observe, submit or admin" },
 	{ "[access]\nuser.root = none\n", ":2: user.root: 'none' is not observe, submit or admin" },
 	{ "[access]\nuser.no-such-user = submit\n",
@@ -222,6 +227,7 @@ START_TEST(everything_set)
 		"\xef\xbb\xbf; a comment\n# and another\n"
 		"[daemon]\r\n  socket = /run/x y.sock\t\r\nstate_dir: /var/lib/x ; a note\n"
 		"workers=3\nsocket_mode = 600\nsocket_group = adm\nlog_level=debug\n"
+		"trace_agent = 0a1b, 00000000-\n"
 		"stop_grace = 0\nkill_grace = 250ms\n"
 		"[log]\ndurability = fsync\nretain_bytes = 10GiB\nretain_age = 30d\n"
 		"[limits]\nmax_prompt_bytes = 1MiB\n"
@@ -234,6 +240,7 @@ START_TEST(everything_set)
 	ck_assert_uint_eq(c->socket_mode, 0600);
 	ck_assert_str_eq(c->socket_group, "adm");
 	ck_assert_int_eq(c->log_level, LOG_LEVEL_DEBUG);
+	ck_assert_str_eq(c->trace_agent, "0a1b, 00000000-");
 	ck_assert_uint_eq(c->stop_grace_us, 0);
 	ck_assert_uint_eq(c->kill_grace_ms, 250);
 	ck_assert_int_eq(c->durability, DURABILITY_FSYNC);
@@ -387,7 +394,8 @@ START_TEST(usual_place_of_a_user)
 		return;
 	if (getuid() < 1000)
 		return;
-	/* The directory belongs to whoever ran setup(): only reading is needed, of a missing file. */
+	/* The directory belongs to whoever ran setup(): only reading is needed, of a missing file.
+	 */
 	ck_assert_int_eq(setenv("XDG_CONFIG_HOME", "/nonexistent", 1), 0);
 	ck_assert_int_eq(config_fixture_load_with(&c, (const char *[]){ NULL }), 0);
 	ck_assert_uint_eq(c->max_running, 1024);
@@ -526,14 +534,15 @@ START_TEST(diff)
 
 	a = config_fixture_must_load("[group x]\nmax_running = 1\n[group y]\nmax_running = 1\n"
 				     "[access]\nuser.1 = submit\nuser.2 = submit\n");
-	b = config_fixture_must_load(
-		"[daemon]\nworkers = 2\nsocket = /s\nlog_level = debug\n[limits]\nmax_running = 5\n"
-		"[group y]\nmax_running = 2\n[group z]\nmax_running = 1\n"
-		"[access]\nuser.2 = submit\nuser.1 = admin\n");
+	b = config_fixture_must_load("[daemon]\nworkers = 2\nsocket = /s\nlog_level = debug\n"
+				     "trace_agent = 0a1b\n[limits]\nmax_running = 5\n"
+				     "[group y]\nmax_running = 2\n[group z]\nmax_running = 1\n"
+				     "[access]\nuser.2 = submit\nuser.1 = admin\n");
 	ck_assert_int_eq(config_diff(a, b, &changed, &fixed), 0);
 	ck_assert_int_eq(buf_terminate(&changed), 0);
 	ck_assert_int_eq(buf_terminate(&fixed), 0);
-	ck_assert_str_eq(changed.data, "daemon.log_level, limits.max_running, group.x.max_running, "
+	ck_assert_str_eq(changed.data, "daemon.log_level, daemon.trace_agent, "
+				       "limits.max_running, group.x.max_running, "
 				       "group.y.max_running, group.z.max_running, access");
 	ck_assert_str_eq(fixed.data, "daemon.socket, daemon.workers");
 	config_free(a);
@@ -541,7 +550,8 @@ START_TEST(diff)
 }
 END_TEST
 
-/* A section without its key says nothing: the group has no limit of its own, and is none that differs. */
+/* A section without its key says nothing: the group has no limit of its own, and is none that
+ * differs. */
 START_TEST(an_empty_group)
 {
 	_cleanup_buf_ Buf changed = { 0 }, fixed = { 0 }, printed = { 0 };

@@ -3,15 +3,17 @@
 #include <event2/event.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/fd.h"
 #include "common/log.h"
-#include "daemon/control/conn.h"
+#include "daemon/control/conn-internal.h"
 #include "tests/lib/check-main.h"
 
 #define MAX_LINE (256U * 1024)
@@ -52,7 +54,8 @@ static void stream_closed(Conn *c, void *userdata)
 
 static const ConnStream stream = { .pump = pump, .closed = stream_closed };
 
-/* "long": takes more than a turn; "echo…": answered; "owe": a request without an answer; "sub": a stream; "bye": closed. */
+/* "long": takes more than a turn; "echo…": answered; "owe": a request without an answer; "sub": a
+ * stream; "bye": closed. */
 static void on_line(Conn *c, const char *line, size_t len, void *userdata)
 {
 	(void)userdata;
@@ -404,6 +407,21 @@ START_TEST(line_too_long_and_silent)
 }
 END_TEST
 
+/* What has come counts, though the loop looks for it only when the time is over. */
+START_TEST(line_too_long_and_we_are_late)
+{
+	send_bytes(MAX_LINE + 1);
+	expect("too long\n");
+	ck_assert_int_eq(send(client, "x", 1, 0), 1);
+	event_active(&conn->read_event, EV_TIMEOUT, 1);
+	turn();
+	ck_assert_uint_eq(n_closed, 0);
+	event_active(&conn->read_event, EV_TIMEOUT, 1);
+	turn();
+	ck_assert_uint_eq(n_closed, 1);
+}
+END_TEST
+
 START_TEST(longest_line)
 {
 	send_bytes(MAX_LINE);
@@ -471,6 +489,26 @@ START_TEST(a_share_of_each_turn)
 	turn();
 	expect("echo 1\necho 2\n");
 	ck_assert(!conn_server_flush(server));
+}
+END_TEST
+
+/* Of much that has come only so much is read in a turn, however much room there is for it. */
+START_TEST(a_turn_reads_so_much)
+{
+	static char bytes[MAX_LINE];
+	int before, left;
+
+	memset(bytes, 'x', sizeof(bytes));
+	for (unsigned i = 0; i < 3; i++) {
+		while (send(client, bytes, sizeof(bytes), MSG_NOSIGNAL) > 0)
+			continue;
+		ck_assert_int_eq(ioctl(conn_fd(conn), FIONREAD, &before), 0);
+		ck_assert_int_gt(before, 100 * 1024);
+		event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		conn_server_flush(server);
+		ck_assert_int_eq(ioctl(conn_fd(conn), FIONREAD, &left), 0);
+		ck_assert_int_le(before - left, 64 * 1024);
+	}
 }
 END_TEST
 
@@ -654,31 +692,41 @@ static void owe_more_than_the_socket_takes(void)
 	ck_assert_uint_gt(conn_out(conn)->len, 0);
 }
 
+typedef struct LastReader {
+	sem_t ready;
+	size_t got;
+} LastReader;
+
 static void *read_on(void *userdata)
 {
-	size_t *got = userdata;
+	LastReader *l = userdata;
 	char bytes[65536];
 	struct pollfd fd = { .fd = client, .events = POLLIN };
 
-	while (*got < LAST_BYTES && poll(&fd, 1, 10000) > 0) {
+	sem_post(&l->ready);
+	while (l->got < LAST_BYTES && poll(&fd, 1, 10000) > 0) {
 		ssize_t r = recv(client, bytes, sizeof(bytes), 0);
 
 		if (r > 0)
-			*got += (size_t)r;
+			l->got += (size_t)r;
 	}
 	return NULL;
 }
 
 START_TEST(finish_waits_for_who_reads)
 {
-	size_t got = 0;
+	LastReader last = { 0 };
 	pthread_t reader;
 
 	owe_more_than_the_socket_takes();
-	ck_assert_int_eq(pthread_create(&reader, NULL, read_on, &got), 0);
+	ck_assert_int_eq(sem_init(&last.ready, 0, 0), 0);
+	ck_assert_int_eq(pthread_create(&reader, NULL, read_on, &last), 0);
+	while (sem_wait(&last.ready) < 0)
+		ck_assert_int_eq(errno, EINTR);
 	conn_server_finish(server);
 	ck_assert_int_eq(pthread_join(reader, NULL), 0);
-	ck_assert_uint_eq(got, LAST_BYTES);
+	sem_destroy(&last.ready);
+	ck_assert_uint_eq(last.got, LAST_BYTES);
 }
 END_TEST
 
@@ -722,9 +770,11 @@ Suite *test_suite(void)
 	tcase_add_test(tc, closed_by_us);
 	tcase_add_test(tc, line_too_long);
 	tcase_add_test(tc, line_too_long_and_silent);
+	tcase_add_test(tc, line_too_long_and_we_are_late);
 	tcase_add_test(tc, longest_line);
 	tcase_add_test(tc, replies_unread);
 	tcase_add_test(tc, a_share_of_each_turn);
+	tcase_add_test(tc, a_turn_reads_so_much);
 	tcase_add_test(tc, too_much_owed);
 	tcase_add_test(tc, too_much_owed_to_one_that_is_gone);
 	tcase_add_test(tc, full_socket);

@@ -1,4 +1,5 @@
-/* Power cuts, and whatever else takes events away: what is left counts, what is lost is told, no number is given out twice. */
+/* Power cuts, and whatever else takes events away: what is left counts, what is lost is told, no
+ * number is given out twice. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -132,7 +133,8 @@ START_TEST(test_clean_reboot)
 }
 END_TEST
 
-/* What the cut has taken is gone, what it has left counts, and the number of the lost line is not given out again. */
+/* What the cut has taken is gone, what it has left counts, and the number of the lost line is not
+ * given out again. */
 START_TEST(test_power_cut_takes_lines)
 {
 	log_fixture_start(&f);

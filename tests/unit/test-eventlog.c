@@ -255,7 +255,8 @@ START_TEST(test_configure)
 }
 END_TEST
 
-/* There is no memory to list the segments that are begun: no view goes beyond what is listed, and their sizes are right once there is. */
+/* There is no memory to list the segments that are begun: no view goes beyond what is listed, and
+ * their sizes are right once there is. */
 START_TEST(test_rotation_without_memory)
 {
 	uint64_t bases[16];
@@ -423,7 +424,8 @@ START_TEST(test_full)
 }
 END_TEST
 
-/* Stopped while it cannot be written: what was not committed is not there, and what was is whole. */
+/* Stopped while it cannot be written: what was not committed is not there, and what was is whole.
+ */
 START_TEST(test_full_to_the_end)
 {
 	rlim_t before;

@@ -21,7 +21,7 @@ static void setup(void)
 {
 	temp_dir_init(&dir);
 	setenv("CREDENTIALS_DIRECTORY", dir.path, 1);
-	ck_assert_int_eq(reaper_fork(dir.path, 1, 0, &reaper), 0);
+	ck_assert_int_eq(reaper_fork(dir.path, 1, 0, DELEGATION_OFF, &reaper), 0);
 }
 
 static void teardown(void)
@@ -212,7 +212,8 @@ START_TEST(it_is_wiped)
 }
 END_TEST
 
-/* Valgrind keeps copies of its own of what passes through it; a sanitizer has far more memory to look through. */
+/* Valgrind keeps copies of its own of what passes through it; a sanitizer has far more memory to
+ * look through. */
 static TCase *native_case(void)
 {
 	TCase *t = tcase_create("native");

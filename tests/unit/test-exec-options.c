@@ -44,11 +44,32 @@ START_TEST(refuses_options)
 }
 END_TEST
 
+START_TEST(processes_take_cgroups)
+{
+	static const char text[] = "{\"argv\":[\"x\"],\"limits\":{\"processes\":5}}";
+	RpcError error = { 0 };
+	ExecOptions options;
+	JsonxError why;
+	json_object *o;
+	ck_assert_int_eq(jsonx_parse(text, sizeof(text) - 1, &o, &why), 0);
+	exec_options_allow_processes(true);
+	ck_assert_int_eq(exec_options_check(o, &error), 0);
+	exec_options_allow_processes(false);
+	ck_assert_int_eq(exec_options_check(o, &error), -EINVAL);
+	ck_assert_int_eq(exec_options_init(&options, o), 0);
+	ck_assert_uint_eq(options.processes, 5);
+	exec_options_done(&options);
+	rpc_error_done(&error);
+	json_object_put(o);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("exec-options");
 	TCase *t = tcase_create("exec-options");
 	tcase_add_test(t, refuses_options);
+	tcase_add_test(t, processes_take_cgroups);
 	suite_add_tcase(s, t);
 	return s;
 }

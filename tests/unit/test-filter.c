@@ -256,8 +256,8 @@ START_TEST(test_types_and_agents)
 }
 END_TEST
 
-/* Agents of which nothing is to be found match nothing; and however many there are, the memory is bounded and the
- * answers stay right. */
+/* Agents of which nothing is to be found match nothing; and however many there are, the memory is
+ * bounded and the answers stay right. */
 static void ask_many(Reader *r, const LogView *view)
 {
 	Filter *f = make_filter("{\"labels\":{\"a\":\"1\"}}");

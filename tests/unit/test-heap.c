@@ -91,6 +91,32 @@ START_TEST(test_sorts)
 }
 END_TEST
 
+static bool more(const HeapNode *a, const HeapNode *b)
+{
+	return less(b, a);
+}
+
+START_TEST(test_other_order)
+{
+	unsigned last = UINT32_MAX;
+
+	heap_rebuild(&heap);
+	for (size_t i = 0; i < N; i++) {
+		items[i].key = next_random() % 100;
+		ck_assert_int_eq(heap_add(&heap, &items[i].node), 0);
+	}
+	heap.less = more;
+	heap_rebuild(&heap);
+	while (heap_top(&heap)) {
+		Item *top = item_of(heap_top(&heap));
+
+		ck_assert_uint_le(top->key, last);
+		last = top->key;
+		heap_remove(&heap, &top->node);
+	}
+}
+END_TEST
+
 /* Against the slow way: anything may be added, taken out and changed at any time. */
 START_TEST(test_random_steps)
 {
@@ -156,6 +182,7 @@ Suite *test_suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_empty);
 	tcase_add_test(tc, test_sorts);
+	tcase_add_test(tc, test_other_order);
 	tcase_add_test(tc, test_random_steps);
 	tcase_add_test(tc, test_reserve);
 	tcase_add_test(tc, test_out_of_memory);

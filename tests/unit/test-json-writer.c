@@ -5,6 +5,7 @@
 
 #include "common/json-writer.h"
 #include "common/jsonx.h"
+#include "common/utf8.h"
 #include "tests/lib/check-main.h"
 #include "tests/lib/fault.h"
 
@@ -135,6 +136,54 @@ START_TEST(escape_at_random)
 }
 END_TEST
 
+/* In an array, behind another string. */
+static void assert_utf8_or_nothing(const char *text, size_t len)
+{
+	_cleanup_buf_ Buf b = { 0 }, expected = { 0 };
+	bool valid = utf8_valid(text, len);
+	JsonWriter w;
+
+	ck_assert_int_eq(buf_append_str(&expected, "[\"a\""), 0);
+	if (valid) {
+		ck_assert_int_eq(buf_append_char(&expected, ','), 0);
+		ck_assert_int_eq(escape_slowly(&expected, text, len), 0);
+	}
+	ck_assert_int_eq(buf_append_str(&expected, ",1]"), 0);
+	jw_init(&w, &b);
+	jw_array_begin(&w);
+	jw_string(&w, "a", 1);
+	ck_assert_int_eq(jw_utf8(&w, text, len), valid);
+	jw_uint(&w, 1);
+	jw_array_end(&w);
+	ck_assert_int_eq(jw_finish(&w), 0);
+	ck_assert_uint_eq(b.len, expected.len);
+	ck_assert_mem_eq(b.data, expected.data, b.len);
+}
+
+START_TEST(utf8_at_random)
+{
+	static const char *const pieces[] = { "a", "\"", "\n", "0123456789abcdef", "\xc3\xa9",
+		"\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xff", "\x80", "\xc3", "\xed\xa0\x80" };
+	unsigned seed = 1;
+
+	for (unsigned round = 0; round < 20000; round++) {
+		size_t n = (size_t)rand_r(&seed) % 12;
+		/* Every other one is valid. */
+		size_t kinds = ARRAY_SIZE(pieces) - (round % 2 ? 4 : 0);
+		char text[256];
+		size_t len = 0;
+
+		for (size_t i = 0; i < n; i++) {
+			const char *piece = pieces[(size_t)rand_r(&seed) % kinds];
+
+			memcpy(text + len, piece, strlen(piece));
+			len += strlen(piece);
+		}
+		assert_utf8_or_nothing(text, len);
+	}
+}
+END_TEST
+
 START_TEST(uints)
 {
 	static const uint64_t values[] = { 0, 1, 9, 10, 11, 99, 100, 101, 999, 1000, 12345, 99999,
@@ -198,6 +247,7 @@ static void write_everything(JsonWriter *w)
 	jw_key_string(w, "string", "a\0b", 3);
 	jw_key_cstring(w, "cstring", "c");
 	jw_key_cstring(w, "none", NULL);
+	jw_key_name(w, "name", "n");
 	jw_key_uint(w, "uint", 7);
 	jw_key_int(w, "int", -8);
 	jw_key_raw(w, "raw", "1.5", 3);
@@ -207,7 +257,7 @@ static void write_everything(JsonWriter *w)
 #define EVERYTHING                                                                       \
 	"{\"empty\":{},\"list\":[[],null,true,false,{\"a\":true},\"s\",null,{\"x\":[]}," \
 	"\"/wA=\",\"\"],\"k\\\"\\n\":-7,\"string\":\"a\\u0000b\",\"cstring\":\"c\","     \
-	"\"none\":null,\"uint\":7,\"int\":-8,\"raw\":1.5}"
+	"\"none\":null,\"name\":\"n\",\"uint\":7,\"int\":-8,\"raw\":1.5}"
 
 START_TEST(structure)
 {
@@ -235,7 +285,8 @@ START_TEST(writes_behind_what_is_there)
 }
 END_TEST
 
-/* Memory runs out at the first, the second, ... reallocation: the error sticks, and nothing breaks. */
+/* Memory runs out at the first, the second, ... reallocation: the error sticks, and nothing breaks.
+ */
 START_TEST(errors_stick)
 {
 	char text[500];
@@ -312,6 +363,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(t, escape, 0, ARRAY_SIZE(escapes));
 	tcase_add_loop_test(t, escape_every_byte_everywhere, 0, 256);
 	tcase_add_test(t, escape_at_random);
+	tcase_add_test(t, utf8_at_random);
 	tcase_add_test(t, uints);
 	tcase_add_test(t, ints);
 	tcase_add_test(t, structure);

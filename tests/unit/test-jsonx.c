@@ -201,6 +201,32 @@ START_TEST(reasons)
 }
 END_TEST
 
+START_TEST(lax)
+{
+	static const char *const taken[] = { "\"\\ud83d\"", "\"\\ude00\"", "\"\\ud83d\\n\"",
+		"\"\\ud83d\\ud83d\\ude00\"", "{\"\\udfff\":\"\\ud800x\"}", "[18446744073709551616]",
+		"-99999999999999999999.5e999", "{\"a\":NaN,\"b\":Infinity}", "[-Infinity , -1]",
+		"NaN" };
+	static const char *const not_taken[] = { "", "nan", "Na", "Infinit", "-Infinit", "-NaN",
+		"+1", "Infinity1", "[-]", "[1.]", "[1e]", "[01]", "\"\\ud83\"", "\"\\ud83d",
+		"\"\t\"", "\"\xff\"", "\"\xed\xa0\xbd\"", "[1,]", "{} {}" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(taken); i++) {
+		_cleanup_free_ char *text = copy(taken[i], strlen(taken[i]));
+
+		ck_assert_msg(jsonx_valid_lax(text, strlen(taken[i])), "%s", taken[i]);
+		ck_assert_msg(!jsonx_valid(text, strlen(taken[i]), NULL), "%s", taken[i]);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(not_taken); i++) {
+		_cleanup_free_ char *text = copy(not_taken[i], strlen(not_taken[i]));
+
+		ck_assert_msg(!jsonx_valid_lax(text, strlen(not_taken[i])), "%s", not_taken[i]);
+	}
+	for (size_t i = 0; i < jsonx_accepted_count; i++)
+		ck_assert(jsonx_valid_lax(jsonx_accepted[i].text, jsonx_accepted[i].len));
+}
+END_TEST
+
 START_TEST(depth)
 {
 	static const struct {
@@ -580,11 +606,24 @@ START_TEST(equal)
 }
 END_TEST
 
+START_TEST(text_bytes)
+{
+	static const char text[] =
+		"{\"a\":\"xy\",\"b\":[1,null,\"\\u00e4\",{\"c\":\"z\"}],\"d\":true}";
+	_cleanup_json_ json_object *o = NULL;
+
+	ck_assert_int_eq(jsonx_parse(text, strlen(text), &o, NULL), 0);
+	ck_assert_uint_eq(jsonx_text_bytes(o), 2 + 2 + 1);
+	ck_assert_uint_eq(jsonx_text_bytes(NULL), 0);
+}
+END_TEST
+
 static TCase *values_case(void)
 {
 	TCase *t = tcase_create("values");
 
 	tcase_add_loop_test(t, append, 0, ARRAY_SIZE(rewritten));
+	tcase_add_test(t, text_bytes);
 	tcase_add_test(t, append_what_was_made_here);
 	tcase_add_test(t, append_without_memory);
 	tcase_add_test(t, parse_without_memory);
@@ -620,6 +659,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, cut_short);
 	tcase_add_loop_test(t, every_byte_in_a_string, 0, 256);
 	tcase_add_test(t, reasons);
+	tcase_add_test(t, lax);
 	tcase_add_test(t, depth);
 	tcase_add_test(t, mixed_brackets);
 	tcase_add_test(t, long_structures);

@@ -430,7 +430,8 @@ Suite *test_suite(void)
 	tcase_add_test(tc, usual_place);
 	tcase_add_test(tc, from_systemd);
 	suite_add_tcase(s, tc);
-	/* Valgrind keeps the limit itself: it closes what accept() has got, and the client is gone. */
+	/* Valgrind keeps the limit itself: it closes what accept() has got, and the client is gone.
+	 */
 	tc = tcase_create("no descriptors");
 	tcase_set_tags(tc, "no-valgrind");
 	tcase_set_timeout(tc, 30);

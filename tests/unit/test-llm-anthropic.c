@@ -87,10 +87,10 @@ static const LlmCase cases[] = {
 	/* Errors. */
 	{ TEXT("a") EVENT("error", ",\"error\":{\"type\":\"overloaded_error\",\"message\":"
 				   "\"Overloaded\"}") STOP,
-		"output: a\n= EREMOTEIO - - - overloaded_error: Overloaded" },
+		"output: a\n= EREMOTEIO - - - overloaded_error: Overloaded (529)" },
 	{ "data: "
 	  "{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"\\u00fc\\n\"}}\n\n",
-		"= EREMOTEIO - - - api_error: \xc3\xbc" },
+		"= EREMOTEIO - - - api_error: \xc3\xbc (500)" },
 	{ "event: error\ndata: <html><title>502 Bad Gateway</title>\n\n",
 		"= EREMOTEIO - - - -: 502 Bad Gateway" },
 	/* Nothing sensible. */
@@ -104,12 +104,58 @@ static const LlmCase cases[] = {
 	{ EVENT("content_block_delta", ",\"delta\":[]"), "= EBADMSG - - -" },
 	{ BLOCK_DELTA("0", "{\"type\":\"text_delta\",\"text\":1}"), "= EBADMSG - - -" },
 	{ TEXT("a\xff"), "= EBADMSG - - -" },
-	{ TEXT("\\ude00"), "= EBADMSG - - -" },
+	/* A character cut in two, and a half alone. */
+	{ TEXT("a\\ud83d") TEXT("") TEXT("\\ude00b") TEXT("\\ude00") STOP,
+		"output: a\noutput: \xf0\x9f\x98\x80"
+		"b\noutput: \xef\xbf\xbd\n= ok - - -" },
+	{ TOOL("0", "1", "{}") JSON("0", "{\\\"a\\\":\\\"\\ud83d") JSON("0", "\\ude00\\\"}")
+			BLOCK_STOP("0") STOP,
+		"tool_call: "
+		"{\"id\":\"1\",\"name\":\"f\",\"arguments\":{\"a\":\"\xf0\x9f\x98\x80\"}}\n"
+		"= ok - - -" },
+	/* Numbers that are none of ours. */
+	{ "event: message_stop\ndata: {\"type\":\"message_stop\",\"x\":[NaN,-Infinity,1e999]}\n\n",
+		"= ok - - -" },
+	/* A delta that is none, and a count that is not told twice. */
+	{ START EVENT("message_delta",
+		  ",\"delta\":null,\"usage\":{\"input_tokens\":0,\"output_tokens\":5}")
+			EVENT("message_delta", "") STOP,
+		"= ok - c-1 9/5" },
 };
 
 START_TEST(answers)
 {
 	llm_check_case(&llm_anthropic, &cases[_i]);
+}
+END_TEST
+
+static const LlmCase whole[] = {
+	{ "{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"c-1\","
+	  "\"content\":["
+	  "{\"type\":\"thinking\",\"thinking\":\"hm\",\"signature\":\"x\"},{\"type\":\"text\","
+	  "\"text\":"
+	  "\"Hello\"},{\"type\":\"tool_use\",\"id\":\"1\",\"name\":\"f\",\"input\":{\"a\":1}},{"
+	  "\"type\":"
+	  "\"new\"},{\"type\":\"text\",\"text\":\"!\"}],\"stop_reason\":\"end_turn\",\"usage\":{"
+	  "\"input_tokens\":9,\"output_tokens\":5}}",
+		"reasoning: hm\noutput: Hello\n"
+		"tool_call: {\"id\":\"1\",\"name\":\"f\",\"arguments\":{\"a\":1}}\n"
+		"output: !\n= ok end_turn c-1 9/5" },
+	{ "{\"type\":\"message\",\"content\":[]}", "= ok - - -" },
+	{ "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}"
+	  "}",
+		"= EREMOTEIO - - - overloaded_error: Overloaded (529)" },
+	{ "{\"message\":\"no\"}", "= EREMOTEIO - - - -: no" },
+	{ "{}", "= EBADMSG - - -" },
+	{ "{\"type\":\"message\"}", "= EBADMSG - - -" },
+	{ "{\"type\":\"message\",\"content\":\"x\"}", "= EBADMSG - - -" },
+	{ "{\"type\":\"message\",\"content\":[1]}", "= EBADMSG - - -" },
+	{ "{\"type\":\"message\",\"content\":[", "= EBADMSG - - -" },
+};
+
+START_TEST(whole_answers)
+{
+	llm_check_whole(&llm_anthropic, &whole[_i]);
 }
 END_TEST
 
@@ -306,6 +352,7 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("llm-anthropic");
 
 	tcase_add_loop_test(t, answers, 0, ARRAY_SIZE(cases));
+	tcase_add_loop_test(t, whole_answers, 0, ARRAY_SIZE(whole));
 	tcase_add_test(t, many_tools);
 	tcase_add_test(t, large_tools);
 	tcase_add_test(t, out_of_memory);

@@ -4,6 +4,7 @@
 
 #include "common/utf8.h"
 #include "daemon/backend/llm-dialect.h"
+#include "daemon/backend/llm-error.h"
 #include "tests/lib/check-main.h"
 
 static const struct {
@@ -25,6 +26,11 @@ static const struct {
 	{ "[{\"error\":{\"code\":400,\"message\":\"API key not valid\"}}]", "API key not valid" },
 	{ "{\"error\":{\"code\":400}}", "{\"code\":400}" },
 	{ "{\"error\":null,\"ok\":false}", "{\"error\":null,\"ok\":false}" },
+	{ "{\"success\":false,\"errors\":[{\"code\":7003,\"message\":\"No "
+	  "route\"},{}],\"messages\":[]}",
+		"No route" },
+	{ "{\"errors\":[],\"message\":\"x\"}", "x" },
+	{ "{\"errors\":[\"x\"]}", "x" },
 	{ "[]", "[]" },
 	{ "[[{\"error\":\"x\"}]]", "[[{\"error\":\"x\"}]]" },
 	{ "12", "12" },
@@ -58,6 +64,44 @@ START_TEST(message)
 }
 END_TEST
 
+static const struct {
+	const char *body;
+	unsigned status;
+} codes[] = {
+	{ "{\"error\":{\"message\":\"x\"}}", 0 },
+	{ "{\"error\":\"x\"}", 0 },
+	{ "{\"error\":\"x\",\"code\":503}", 503 },
+	{ "{\"error\":{\"code\":429}}", 429 },
+	{ "{\"error\":{\"code\":\"429\",\"type\":\"None\"}}", 429 },
+	{ "{\"error\":{\"code\":400,\"type\":\"server_error\"}}", 400 },
+	{ "{\"error\":{\"code\":\"rate_limit_exceeded\",\"type\":\"tokens\"}}", 429 },
+	{ "{\"error\":{\"code\":\"what\",\"type\":\"overloaded_error\"}}", 529 },
+	{ "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\"}}", 429 },
+	{ "{\"object\":\"error\",\"message\":\"x\",\"code\":404}", 404 },
+	{ "{\"message\":\"x\",\"code\":\"503\"}", 503 },
+	{ "{\"errors\":[{\"code\":500,\"message\":\"x\"}]}", 500 },
+	{ "[{\"error\":{\"code\":429,\"status\":\"RESOURCE_EXHAUSTED\"}}]", 429 },
+	/* What is no status. */
+	{ "{\"error\":{\"code\":399}}", 0 },
+	{ "{\"error\":{\"code\":600}}", 0 },
+	{ "{\"error\":{\"code\":-429}}", 0 },
+	{ "{\"error\":{\"code\":429.0}}", 0 },
+	{ "{\"error\":{\"code\":18446744073709551615}}", 0 },
+	{ "{\"error\":{\"code\":\"\",\"type\":\"\"}}", 0 },
+	{ "{\"error\":{\"code\":[429],\"type\":{}}}", 0 },
+};
+
+START_TEST(status)
+{
+	const char *body = codes[_i].body;
+	LlmError error;
+
+	ck_assert(llm_error_find(body, strlen(body), &error));
+	ck_assert_msg(llm_error_status(&error) == codes[_i].status, "%s: %u", body,
+		llm_error_status(&error));
+}
+END_TEST
+
 /* Cut where it becomes too long, but in no character. */
 START_TEST(long_message)
 {
@@ -82,6 +126,7 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("llm-error");
 
 	tcase_add_loop_test(t, message, 0, ARRAY_SIZE(cases));
+	tcase_add_loop_test(t, status, 0, ARRAY_SIZE(codes));
 	tcase_add_test(t, long_message);
 	suite_add_tcase(s, t);
 	return s;

@@ -1,4 +1,5 @@
-/* daemon/backend/llm-openai.c: what the servers of this dialect send, at every split of its bytes. */
+/* daemon/backend/llm-openai.c: what the servers of this dialect send, at every split of its bytes.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -90,7 +91,8 @@ static const LlmCase cases[] = {
 		"tool_call: {\"id\":\"call_1\",\"name\":\"f\",\"arguments\":{\"a\":1}}\n"
 		"tool_call: {\"id\":\"call_2\",\"name\":\"g\",\"arguments\":{}}\n"
 		"= ok tool_calls m-1 -" },
-	/* Without a reason: at the end. Name and id said again. Arguments that are an object, none, and no JSON. */
+	/* Without a reason: at the end. Name and id said again. Arguments that are an object, none,
+	   and no JSON. */
 	{ DELTA("{\"tool_calls\":[{\"index\":0,\"id\":\"1\",\"function\":{\"name\":\"f\","
 		"\"arguments\":{\"a\":[1]}}}]}",
 		  "null") DELTA("{\"tool_calls\":[{\"index\":1,\"id\":\"2\",\"function\":{\"name\":"
@@ -125,6 +127,111 @@ static const LlmCase cases[] = {
 		"tool_call: {\"id\":null,\"name\":\"f\",\"arguments\":{}}\n"
 		"tool_call: {\"id\":null,\"name\":\"g\",\"arguments\":{}}\n"
 		"= ok tool_calls m-1 -" },
+	/* The same id with each piece, and no index: one call; and the first goes on. */
+	{ DELTA("{\"tool_calls\":[{\"id\":\"1\",\"function\":{\"name\":\"f\",\"arguments\":\"{\"}},"
+		"{\"id\":"
+		"\"2\",\"function\":{\"name\":\"f\",\"arguments\":\"{\"}}]}",
+		  "null") DELTA("{\"tool_calls\":[{\"id\":\"2\",\"function\":{\"name\":\"f\","
+				"\"arguments\":"
+				"\"}\"}},{\"id\":\"1\",\"function\":{\"name\":\"f\",\"arguments\":"
+				"\"}\"}}]}",
+		  "\"tool_calls\"") DONE,
+		"tool_call: {\"id\":\"1\",\"name\":\"f\",\"arguments\":{}}\n"
+		"tool_call: {\"id\":\"2\",\"name\":\"f\",\"arguments\":{}}\n"
+		"= ok tool_calls m-1 -" },
+	/* The same index, and no id: a name behind a whole object begins another; a name said again
+	   does not. */
+	{ DELTA("{\"tool_calls\":[{\"index\":0,\"id\":\"\",\"function\":{\"name\":\"f\","
+		"\"arguments\":"
+		"\"{\\\"a\\\":\\\"}\\\\\"}},{\"index\":0,\"function\":{\"name\":\"f\","
+		"\"arguments\":\"\\\"\\\"}\"}}]}",
+		  "\"null\"")
+			DELTA("{\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"f\","
+			      "\"arguments\":\"\"}},{\"index\":0,\"id\":\"\",\"function\":{"
+			      "\"name\":"
+			      "\"g\",\"arguments\":\"{}\"}},{\"index\":0,\"function\":{\"name\":"
+			      "\"g\","
+			      "\"arguments\":\"{}\"}},{\"index\":0,\"function\":{\"name\":\"h\","
+			      "\"arguments\":\"\"}},{\"index\":0,\"function\":{\"arguments\":\"[]"
+			      "\"}}]}",
+				"\"tool_calls\"") DONE,
+		"tool_call: {\"id\":null,\"name\":\"f\",\"arguments\":{\"a\":\"}\\\"\"}}\n"
+		"tool_call: {\"id\":null,\"name\":\"g\",\"arguments\":{}}\n"
+		"tool_call: {\"id\":null,\"name\":\"g\",\"arguments\":{}}\n"
+		"tool_call: {\"id\":null,\"name\":\"h\",\"arguments\":\"[]\"}\n"
+		"= ok tool_calls m-1 -" },
+	/* As it was before there were tools; and both ways at once. */
+	{ DELTA("{\"function_call\":{\"name\":\"f\",\"arguments\":\"\"}}", "null")
+			DELTA("{\"function_call\":{\"arguments\":\"{\\\"a\\\":1}\"}}", "null")
+				DELTA("{}", "\"function_call\"") DONE,
+		"tool_call: {\"id\":null,\"name\":\"f\",\"arguments\":{\"a\":1}}\n"
+		"= ok function_call m-1 -" },
+	{ DELTA("{\"function_call\":{\"name\":\"f\",\"arguments\":\"{}\"},\"tool_calls\":[{\"id\":"
+		"\"1\","
+		"\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}",
+		  "\"tool_calls\"") DONE,
+		"tool_call: {\"id\":\"1\",\"name\":\"f\",\"arguments\":{}}\n"
+		"= ok tool_calls m-1 -" },
+	/* Content in parts. */
+	{ DELTA("{\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":"
+		"\"hm\"}]}]}",
+		  "null") DELTA("{\"content\":[{\"type\":\"text\",\"text\":\"a\"},\"b\",1,{"
+				"\"type\":\"reference\","
+				"\"text\":\"x\"},{\"type\":\"text\",\"text\":1},{\"type\":"
+				"\"thinking\","
+				"\"thinking\":\"hm\"}]}",
+		  "null") DELTA("{\"reasoning\":[{\"type\":\"text\",\"text\":\"so\"}],\"content\":["
+				"]}",
+		  "\"stop\"") DONE,
+		"reasoning: hm\noutput: a\noutput: b\nreasoning: hm\nreasoning: so\n= ok stop m-1 "
+		"-" },
+	/* A delta that is none. */
+	{ DELTA("null", "null") DELTA("\"a\"", "null") DELTA("[]", "null") DELTA("1", "\"stop\"")
+			DONE,
+		"= ok stop m-1 -" },
+	/* In other members; but not what deltas have said. */
+	{ "data: {\"choices\":[{\"message\":{\"content\":\"a\"}}]}\n\ndata: "
+	  "{\"choices\":[{\"message\":"
+	  "{\"content\":\"b\"}}]}\n\ndata: {\"choices\":[{\"text\":\"c\"}]}\n\n" DONE,
+		"output: a\noutput: b\noutput: c\n= ok - - -" },
+	{ "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"text\":\"a\"}]}\n\ndata: "
+	  "{\"choices\":["
+	  "{\"message\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\n" DONE,
+		"output: a\n= ok stop - -" },
+	/* An end behind several blanks. */
+	{ "data:   [DONE]\n\n", "= ok - - -" },
+	/* Numbers that are none of ours. */
+	{ "data: "
+	  "{\"created\":99999999999999999999,\"choices\":[{\"delta\":{\"content\":\"a\"},"
+	  "\"logprob\":"
+	  "-Infinity,\"x\":[NaN,Infinity,1e999]}],\"usage\":{\"prompt_tokens\":NaN}}\n\n" DONE,
+		"output: a\n= ok - - -" },
+	/* A character cut in two, with what lies between; halves alone; what only looks like one.
+	 */
+	{ DELTA("{\"content\":\"a\\ud83d\"}", "null")
+			DELTA("{\"content\":\"\",\"reasoning\":\"r\"}", "null")
+				DELTA("{\"content\":\"\\ude00b\\uD83D\"}", "null")
+					DELTA("{\"content\":\"\\uDE00\"}", "null") DONE,
+		"output: a\nreasoning: r\noutput: \xf0\x9f\x98\x80"
+		"b\noutput: \xf0\x9f\x98\x80\n= ok - m-1 -" },
+	{ DELTA("{\"content\":\"\\ud83d\"}", "null") DELTA("{\"content\":\"x\\ude00\"}", "null")
+			DELTA("{\"content\":\"\\ud83d\"}", "null")
+				DELTA("{\"content\":\"\\ud83d\"}", "\"stop\"") DONE,
+		"output: \xef\xbf\xbdx\xef\xbf\xbd\noutput: \xef\xbf\xbd\noutput: \xef\xbf\xbd\n"
+		"= ok stop m-1 -" },
+	{ DELTA("{\"content\":\"\\\\ud83d\"}", "null")
+			DELTA("{\"content\":\"\\\\\\ud83d\"}", "null") DONE,
+		"output: \\ud83d\noutput: \\\noutput: \xef\xbf\xbd\n= ok - m-1 -" },
+	{ DELTA("{\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"f\",\"arguments\":\"{"
+		"\\\"a\\\":\\\""
+		"\\ud83d\"}},{\"index\":0,\"function\":{\"arguments\":\"\\ude00\\\"}\"}},{"
+		"\"index\":1,"
+		"\"function\":{\"name\":\"g\",\"arguments\":\"x\\ud83d\"}}]}",
+		  "null") DONE,
+		"tool_call: "
+		"{\"id\":null,\"name\":\"f\",\"arguments\":{\"a\":\"\xf0\x9f\x98\x80\"}}\n"
+		"tool_call: {\"id\":null,\"name\":\"g\",\"arguments\":\"x\xef\xbf\xbd\"}\n"
+		"= ok - m-1 -" },
 	/* A call that is cut off is not given out. */
 	{ DELTA("{\"tool_calls\":[{\"index\":0,\"id\":\"1\",\"function\":{\"name\":\"f\","
 		"\"arguments\":\"{}\"}}]}",
@@ -134,13 +241,40 @@ static const LlmCase cases[] = {
 	{ DELTA("{\"content\":\"a\"}",
 		  "null") "data: {\"error\":{\"message\":\"over\\nloaded\",\"type\":"
 			  "\"server_error\",\"code\":503}}\n\n" DONE,
-		"output: a\n= EREMOTEIO - m-1 - server_error: over loaded" },
+		"output: a\n= EREMOTEIO - m-1 - server_error: over loaded (503)" },
 	{ "data: {\"error\":\"out of memory\"}\n\n", "= EREMOTEIO - - - -: out of memory" },
 	{ "data: {\"object\":\"error\",\"message\":\"bad\",\"type\":\"t\"}\n\n",
 		"= EREMOTEIO - - - t: bad" },
 	{ "event: error\ndata: {\"message\":\"bad\"}\n\n", "= EREMOTEIO - - - -: bad" },
 	{ "event: error\ndata: gone away\n\n", "= EREMOTEIO - - - -: gone away" },
 	{ "data: {\"error\":{\"code\":1}}\n\n", "= EREMOTEIO - - - -: {\"code\":1}" },
+	/* In a field of its own, as llama.cpp once did. */
+	{ "error: {\"code\":400,\"message\":\"too "
+	  "long\",\"type\":\"invalid_request_error\"}\n\n" DONE,
+		"= EREMOTEIO - - - invalid_request_error: too long (400)" },
+	/* Their codes: a number, digits, a word; beside choices, and within one. */
+	{ "data: {\"error\":{\"code\":429,\"message\":\"slow\"}}\n\n",
+		"= EREMOTEIO - - - -: slow (429)" },
+	{ "data: {\"error\":{\"message\":\"slow\",\"type\":\"None\",\"param\":\"None\",\"code\":"
+	  "\"429\"}}\n\n",
+		"= EREMOTEIO - - - -: slow (429)" },
+	{ "data: {\"error\":{\"message\":\"slow\",\"type\":\"tokens\",\"code\":"
+	  "\"rate_limit_exceeded\"}}\n\n",
+		"= EREMOTEIO - - - tokens: slow (429)" },
+	{ "data: "
+	  "{\"error\":{\"code\":502,\"message\":\"gone\"},\"choices\":[{\"delta\":{\"content\":"
+	  "\"\"},\"finish_reason\":\"error\"}]}\n\n",
+		"= EREMOTEIO - - - -: gone (502)" },
+	{ DELTA("{\"content\":\"a\"}",
+		  "null") "data: "
+			  "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"b\"},\"error\":{"
+			  "\"code\":502,\"message\":\"gone\"},\"finish_reason\":\"error\"}]}"
+			  "\n\n" DONE,
+		"output: a\n= EREMOTEIO - m-1 - -: gone (502)" },
+	{ "data: "
+	  "{\"choices\":[{\"index\":0,\"delta\":{},\"error\":{},\"finish_reason\":\"error\"}]}"
+	  "\n\n" DONE,
+		"= EREMOTEIO - - - -: -" },
 	/* What says that there is none. */
 	{ "data: {\"error\":null,\"choices\":[]}\n\ndata: {\"error\":{},\"choices\":null}\n\n"
 	  "data: {\"error\":\"\"}\n\ndata: {\"error\":false}\n\n" DONE,
@@ -156,18 +290,49 @@ static const LlmCase cases[] = {
 	{ "data: []\n\n", "= EBADMSG - - -" },
 	{ "data: {\"choices\":1}\n\n", "= EBADMSG - - -" },
 	{ "data: {\"choices\":[1]}\n\n", "= EBADMSG - - -" },
-	{ "data: {\"choices\":[{\"delta\":\"a\"}]}\n\n", "= EBADMSG - - -" },
 	{ "data: {\"choices\":[{\"delta\":{\"content\":1}}]}\n\n", "= EBADMSG - - -" },
 	{ "data: {\"choices\":[{\"delta\":{\"tool_calls\":[1]}}]}\n\n", "= EBADMSG - - -" },
-	/* No UTF-8; a lone surrogate; a character cut in two. */
+	/* No UTF-8; a character cut in two. */
 	{ "data: {\"choices\":[{\"delta\":{\"content\":\"a\xff\"}}]}\n\n", "= EBADMSG - - -" },
-	{ "data: {\"choices\":[{\"delta\":{\"content\":\"\\ud83d\"}}]}\n\n", "= EBADMSG - - -" },
 	{ "data: {\"choices\":[{\"delta\":{\"content\":\"\xe2\x82\"}}]}\n\n", "= EBADMSG - - -" },
 };
 
 START_TEST(answers)
 {
 	llm_check_case(&llm_openai, &cases[_i]);
+}
+END_TEST
+
+static const LlmCase whole[] = {
+	{ "{\"id\":\"c1\",\"object\":\"chat.completion\",\"model\":\"m-1\",\"choices\":[{\"index\":"
+	  "0,"
+	  "\"message\":{\"role\":\"assistant\",\"content\":\"Hello\",\"reasoning_content\":\"hm\","
+	  "\"tool_calls\":[{\"id\":\"1\",\"type\":\"function\",\"function\":{\"name\":\"f\","
+	  "\"arguments\":"
+	  "\"{\\\"a\\\":1}\"}},{\"id\":\"2\",\"function\":{\"name\":\"g\",\"arguments\":\"\"}}]},"
+	  "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2}}\n",
+		"reasoning: hm\noutput: Hello\n"
+		"tool_call: {\"id\":\"1\",\"name\":\"f\",\"arguments\":{\"a\":1}}\n"
+		"tool_call: {\"id\":\"2\",\"name\":\"g\",\"arguments\":{}}\n"
+		"= ok stop m-1 9/2" },
+	{ "{\"choices\":[{\"text\":\"Hello\"}]}", "output: Hello\n= ok - - -" },
+	{ "{\"error\":{\"code\":429,\"message\":\"slow\"},\"choices\":[{}]}",
+		"= EREMOTEIO - - - -: slow (429)" },
+	{ "[{\"error\":{\"code\":503,\"message\":\"busy\"}}]", "= EREMOTEIO - - - -: busy (503)" },
+	{ "{\"detail\":\"Not Found\"}", "= EREMOTEIO - - - -: Not Found" },
+	{ "{\"errors\":[{\"message\":\"no route\"}]}", "= EREMOTEIO - - - -: no route" },
+	{ "{}", "= EBADMSG - - -" },
+	{ "[]", "= EBADMSG - - -" },
+	{ "{\"choices\":[ ]}", "= EBADMSG - - -" },
+	{ "{\"choices\":null}", "= EBADMSG - - -" },
+	{ "{\"choices\":1}", "= EBADMSG - - -" },
+	{ "{\"choices\":[{\"message\":{\"content\":\"a\"}}]", "= EBADMSG - - -" },
+	{ "{\"choices\":[{\"message\":{\"content\":\"a\"}}]}{}", "= EBADMSG - - -" },
+};
+
+START_TEST(whole_answers)
+{
+	llm_check_whole(&llm_openai, &whole[_i]);
 }
 END_TEST
 
@@ -181,7 +346,8 @@ static void append_n(Buf *b, const char *text, size_t n)
 	ck_assert_int_eq(r, 0);
 }
 
-/* Above the size of a chunk: in pieces as large as can be, and no character is cut (the fixture sees to that). */
+/* Above the size of a chunk: in pieces as large as can be, and no character is cut (the fixture
+ * sees to that). */
 START_TEST(large_content)
 {
 	static const struct {
@@ -328,9 +494,9 @@ static int ignore(Channel channel, const char *text, size_t len, void *userdata)
 START_TEST(out_of_memory)
 {
 	static const char data[] =
-		"{\"choices\":[{\"delta\":{\"content\":\"\\n\",\"tool_calls\":[{\"id\":\"1\","
-		"\"function\":"
-		"{\"name\":\"f\",\"arguments\":\"\\n\"}}]},\"finish_reason\":\"x\"}]}";
+		"{\"choices\":[{\"delta\":{\"content\":\"\\n\\ud83d\",\"tool_calls\":[{\"id\":"
+		"\"1\",\"function\":{\"name\":\"f\",\"arguments\":\"\\n\\ud83d\"}}]},"
+		"\"finish_reason\":\"x\"}]}";
 	const LlmOutput out = { .on_chunk = ignore };
 	const SseEvent event = { .name = "", .data = data, .data_len = strlen(data) };
 	int failed = 0, r = -ENOMEM;
@@ -448,6 +614,7 @@ Suite *test_suite(void)
 	TCase *t = tcase_create("llm-openai");
 
 	tcase_add_loop_test(t, answers, 0, ARRAY_SIZE(cases));
+	tcase_add_loop_test(t, whole_answers, 0, ARRAY_SIZE(whole));
 	tcase_add_loop_test(t, large_content, 0, 5);
 	tcase_add_test(t, too_many_calls);
 	tcase_add_test(t, too_long_a_call);

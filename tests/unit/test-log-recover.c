@@ -143,7 +143,8 @@ static int recover(Options o, SegmentState *ret)
 	return r < 0 ? r : segment_cut(dir.fd, s, ret);
 }
 
-/* The first `n` lines are what there is, and their index is right. How many that were there are lost. */
+/* The first `n` lines are what there is, and their index is right. How many that were there are
+ * lost. */
 static uint64_t assert_recovered(Options o, uint64_t n, const char *what, size_t at)
 {
 	_cleanup_buf_ Buf left = { 0 }, index = { 0 };
@@ -221,7 +222,8 @@ START_TEST(test_torn)
 		write_file(".ndjson", lines.data, len);
 		write_index(kind);
 		lost = assert_recovered(o, n, "torn", len);
-		/* Only the index can know that there was more than a line that never became whole. */
+		/* Only the index can know that there was more than a line that never became whole.
+		 */
 		ck_assert_uint_eq(lost, indexed(kind) > n ? indexed(kind) - n : 0);
 		/* And once more, with what that has left. */
 		ck_assert_uint_eq(assert_recovered(o, n, "torn again", len), 0);
@@ -362,7 +364,14 @@ START_TEST(test_good_behind_bad)
 }
 END_TEST
 
-/* Whichever byte rots, of whichever line but the last: no other event is lost, and nothing is cut. */
+/* An output is told by its record, which is still good: it counts as one. */
+static uint64_t skipped_if_rotten(unsigned line)
+{
+	return records[line].type == EVENT_TYPE_AGENT_PARTIAL_OUTPUT ? 0 : BASE + line;
+}
+
+/* Whichever byte rots, of whichever line but the last: no other event is lost, and nothing is cut.
+ */
 START_TEST(test_rotten_byte)
 {
 	log_set_level(0);
@@ -384,8 +393,8 @@ START_TEST(test_rotten_byte)
 }
 END_TEST
 
-/* A line that is rotten and still reads well is known by its CRC, and nothing is done that would make it look right: its event is lost, no
- * other. */
+/* A line that is rotten and still reads well is known by its CRC, and nothing is done that would
+ * make it look right: its event is lost, no other. */
 START_TEST(test_rotten_text)
 {
 	Options o = { .verify = _i };
@@ -403,10 +412,7 @@ START_TEST(test_rotten_text)
 		*digit = '9';
 		write_file(".ndjson", b.data, b.len);
 		write_index(INDEX_ALL);
-		seen.skips = BASE + i;
-		/* Without verifying, chunks are not looked at. */
-		if (!o.verify && records[i].type == EVENT_TYPE_AGENT_PARTIAL_OUTPUT)
-			seen.skips = 0;
+		seen.skips = skipped_if_rotten(i);
 		ck_assert_int_eq(recover(o, &state), 0);
 		ck_assert_uint_ge(seen.next_seq + (seen.skips == BASE + N - 1), BASE + N);
 		seen.skips = 0;
@@ -418,7 +424,8 @@ START_TEST(test_rotten_text)
 }
 END_TEST
 
-/* Nor is the event behind one whose end has rotted, or in whose midst one has grown, where the index tells them apart. */
+/* Nor is the event behind one whose end has rotted, or in whose midst one has grown, where the
+ * index tells them apart. */
 START_TEST(test_rotten_end)
 {
 	log_set_level(0);
@@ -433,7 +440,7 @@ START_TEST(test_rotten_end)
 		b.data[at] = b.data[at] == '\n' ? '*' : '\n';
 		write_file(".ndjson", b.data, b.len);
 		write_index(INDEX_ALL);
-		seen.skips = BASE + line;
+		seen.skips = skipped_if_rotten(line);
 		ck_assert_int_eq(recover((Options){ .verify = true }, &state), 0);
 		seen.skips = 0;
 		ck_assert_msg(seen.next_seq == BASE + N, "byte %zu", at);
@@ -563,8 +570,8 @@ START_TEST(test_short_index)
 }
 END_TEST
 
-/* One byte after the other: verification finds what matters, and makes the index anew from there. Only where it is the CRC nobody can tell
- * whether that is wrong or the line: the event is lost. */
+/* One byte after the other: verification finds what matters, and makes the index anew from there.
+ * Only where it is the CRC nobody can tell whether that is wrong or the line: the event is lost. */
 START_TEST(test_damaged_index)
 {
 	log_set_level(0);
@@ -596,7 +603,8 @@ START_TEST(test_damaged_index)
 }
 END_TEST
 
-/* Records at the end of an index that are wrong, on a start that has nothing to deliver: no line is cut, no number is given out anew. */
+/* Records at the end of an index that are wrong, on a start that has nothing to deliver: no line is
+ * cut, no number is given out anew. */
 START_TEST(test_bad_last_records)
 {
 	static const uint32_t ends[] = { 0, 1, 300, UINT32_MAX };
@@ -685,6 +693,26 @@ END_TEST
 
 /* ---- What is told ---- */
 
+/* Outputs are told by their records alone, but not those whose lines turn out to be gone. */
+START_TEST(test_rotten_outputs)
+{
+	const unsigned n = 5; /* the last two are outputs */
+
+	for (unsigned good = n - 2; good < n; good++) {
+		_cleanup_buf_ Buf b = { 0 };
+		uint32_t from = records[good - 1].end;
+
+		ck_assert_int_eq(buf_append(&b, lines.data, records[n - 1].end), 0);
+		memset(b.data + from, 'x', b.len - from);
+		write_file(".ndjson", b.data, b.len);
+		write_file(".idx", records, n * sizeof(IndexRecord));
+		ck_assert_uint_eq(
+			assert_recovered((Options){ .verify = _i }, good, "rotten outputs", good),
+			n - good);
+	}
+}
+END_TEST
+
 START_TEST(test_on_event_fails)
 {
 	SegmentState state = { .end = 5 };
@@ -725,6 +753,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_shifted_index);
 	tcase_add_test(tc, test_garbage_index);
 	tcase_add_loop_test(tc, test_long_lines, 0, 2);
+	tcase_add_loop_test(tc, test_rotten_outputs, 0, 2);
 	tcase_add_test(tc, test_on_event_fails);
 	suite_add_tcase(s, tc);
 	return s;

@@ -122,7 +122,8 @@ static void post_again(MailboxItem *item, void *receiver)
 	mailbox_post(mailbox, item);
 }
 
-/* What is posted while items are delivered waits for the next time; an item may be used again at once. */
+/* What is posted while items are delivered waits for the next time; an item may be used again at
+ * once. */
 START_TEST(test_posted_while_delivered)
 {
 	ck_assert(!readable());
@@ -168,7 +169,8 @@ static void *post_all(void *userdata)
 	return NULL;
 }
 
-/* Every item of every thread comes, in the order of its thread, and the reader never sleeps while there is one. */
+/* Every item of every thread comes, in the order of its thread, and the reader never sleeps while
+ * there is one. */
 START_TEST(test_threads)
 {
 	pthread_t threads[N_THREADS];

@@ -16,6 +16,8 @@ enum {
 	OPT_TIME,
 	OPT_CHOICE,
 	OPT_STATE,
+	OPT_WAIT,
+	OPT_NAME,
 };
 
 static const char *const choices[] = { "one", "two", NULL };
@@ -46,6 +48,8 @@ static const Option own[] = {
 		.arg = "S",
 		.help = "",
 		.complete = COMPLETE_STATE },
+	[OPT_WAIT] = { .name = "wait", .kind = OPTION_DURATION, .arg = "T", .help = "", .min = 1 },
+	[OPT_NAME] = { .name = "name", .kind = OPTION_STRING, .arg = "N", .help = "", .min = 1 },
 	{ 0 },
 };
 
@@ -96,6 +100,10 @@ START_TEST(test_values)
 	ck_assert(global_values.values[0].set);
 	ck_assert_int_eq(PARSE("--state=queued", "--state", "failed"), 0);
 	ck_assert_uint_eq(args.values[OPT_STATE].n_list, 2);
+	ck_assert_int_eq(PARSE("--text=", "--time", "0", "--wait=1ms", "--name", "n"), 0);
+	ck_assert_uint_eq(args.values[OPT_TIME].number, 0);
+	ck_assert_uint_eq(args.values[OPT_WAIT].number, 1);
+	ck_assert_str_eq(args.values[OPT_NAME].string, "n");
 }
 END_TEST
 
@@ -167,7 +175,10 @@ static const struct {
 	const char *words[2];
 	const char *why;
 } wrong[] = {
-	{ { "--nope" }, "there is no option --nope, or it is not unique" },
+	{ { "--nope" }, "there is no option --nope" },
+	{ { "--nope=x" }, "there is no option --nope" },
+	{ { "--t" }, "--t could be --text, --time" },
+	{ { "--t=x" }, "--t could be --text, --time" },
 	{ { "-x" }, "there is no option -x" },
 	{ { "--text" }, "--text wants an argument" },
 	{ { "-t" }, "-t wants an argument" },
@@ -178,6 +189,9 @@ static const struct {
 	{ { "--count=1x" }, "--count wants a whole number" },
 	{ { "--signed=" }, "--signed wants a whole number" },
 	{ { "--time=5x" }, "--time wants a duration such as 500ms, 30s or 2min" },
+	{ { "--wait=0" }, "--wait must be longer than nothing" },
+	{ { "--wait=0min" }, "--wait must be longer than nothing" },
+	{ { "--name=" }, "--name must not be empty" },
 	{ { "--choice=three" }, "--choice must be one of: one two" },
 	{ { "--state=asleep" },
 		"--state must be one of: queued running completed failed cancelled" },

@@ -114,7 +114,8 @@ static void assert_fields(const SchemaField *fields, const char *where)
 	}
 }
 
-/* The defaults are what the table itself allows: an object without what must be there but with them passes. */
+/* The defaults are what the table itself allows: an object without what must be there but with them
+ * passes. */
 static void assert_defaults(const SchemaField *fields, const char *where)
 {
 	_cleanup_json_ json_object *o = json_object_new_object();

@@ -19,7 +19,8 @@ static void teardown(void)
 	config_fixture_teardown();
 }
 
-/* The first provider of a file that has `text` in [provider x]; the source "file:@NAME" is NAME in the directory. */
+/* The first provider of a file that has `text` in [provider x]; the source "file:@NAME" is NAME in
+ * the directory. */
 static int make(const char *text, ProviderSettings **ret)
 {
 	_cleanup_buf_ Buf all = { 0 };
@@ -200,6 +201,67 @@ START_TEST(bounds_a_secret)
 }
 END_TEST
 
+static const struct {
+	const char *said, *left;
+} reflections[] = {
+	{ "bad key sk-of-this-test", "bad key ***************" },
+	{ "bad Bearer T0KEN-of-it, bad T0KEN-of-it", "bad ******************, bad ***********" },
+	/* A header that is written out is no secret, and may be any word. */
+	{ "{\"provider\":\"x\"}", "{\"provider\":\"x\"}" },
+};
+
+START_TEST(scrubs_secrets)
+{
+	ProviderSettings *p;
+	char text[64];
+
+	config_fixture_write("key", "sk-of-this-test\n");
+	ck_assert_int_eq(setenv("A_HEADER", "Bearer T0KEN-of-it", 1), 0);
+	p = must_make("kind = openai\nkey = file:@key\nheader.X-A = env:A_HEADER\n"
+		      "header.X-B = \"provider\":\n");
+	(void)snprintf(text, sizeof(text), "%s", reflections[_i].said);
+	provider_settings_scrub(p, text);
+	ck_assert_str_eq(text, reflections[_i].left);
+	provider_settings_unref(p);
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	bool same;
+} callers[] = {
+	{ "base_url = http://a\nkey = env:A_KEY\nheader.A = a\n", true },
+	{ "base_url = http://a/\nkey = env:SAME_KEY\nheader.A = a\nmodel = m\n"
+	  "max_concurrent = 1\n",
+		true },
+	{ "base_url = http://b\nkey = env:A_KEY\nheader.A = a\n", false },
+	{ "base_url = http://a\nkey = env:B_KEY\nheader.A = a\n", false },
+	{ "base_url = http://a\nheader.A = a\n", false },
+	{ "base_url = http://a\nkey = env:A_KEY\nheader.A = b\n", false },
+	{ "base_url = http://a\nkey = env:A_KEY\nheader.A = a\nheader.B = b\n", false },
+	{ "base_url = http://a\nkey = env:A_KEY\n", false },
+	{ "base_url = http://a\nkey = env:A_KEY\nheader.A = a\nunix_socket = /s\n", false },
+};
+
+START_TEST(knows_the_same_caller)
+{
+	_cleanup_buf_ Buf text = { 0 };
+	ProviderSettings *a, *b;
+
+	ck_assert_int_eq(setenv("A_KEY", "sk-a", 1), 0);
+	ck_assert_int_eq(setenv("SAME_KEY", "sk-a", 1), 0);
+	ck_assert_int_eq(setenv("B_KEY", "sk-b", 1), 0);
+	ck_assert_int_eq(buf_printf(&text, "kind = openai\n%s", callers[_i].text), 0);
+	ck_assert_int_eq(buf_terminate(&text), 0);
+	a = must_make("kind = openai\nbase_url = http://a\nkey = env:A_KEY\nheader.A = a\n");
+	b = must_make(text.data);
+	ck_assert_int_eq(provider_settings_is_same_caller(a, b), callers[_i].same);
+	ck_assert_int_eq(provider_settings_is_same_caller(b, a), callers[_i].same);
+	provider_settings_unref(a);
+	provider_settings_unref(b);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("provider");
@@ -213,6 +275,8 @@ Suite *test_suite(void)
 	tcase_add_loop_test(t, refuses_secrets, 0, ARRAY_SIZE(unusable));
 	tcase_add_test(t, says_what_cannot_be_read);
 	tcase_add_test(t, bounds_a_secret);
+	tcase_add_loop_test(t, scrubs_secrets, 0, ARRAY_SIZE(reflections));
+	tcase_add_loop_test(t, knows_the_same_caller, 0, ARRAY_SIZE(callers));
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -90,7 +90,8 @@ START_TEST(batch_of_large_replies)
 }
 END_TEST
 
-/* Eight whose results may be large are begun at once: the rest of the batch, and what follows it, wait. */
+/* Eight whose results may be large are begun at once: the rest of the batch, and what follows it,
+ * wait. */
 #define HEAVY_AT_ONCE 8U
 #define N_HEAVY       12U
 

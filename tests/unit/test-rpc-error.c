@@ -22,7 +22,7 @@ static const struct {
 	{ "internal_error", -32603, false },
 	{ "permission_denied", 403, false },
 	{ "not_found", 404, false },
-	{ "timeout", 408, true },
+	{ "timeout", 408, false },
 	{ "already_exists", 409, false },
 	{ "already_subscribed", 409, false },
 	{ "not_running", 409, false },

@@ -1,6 +1,7 @@
 #include "daemon/agent/runner.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,7 +13,10 @@
 
 static LogFixture f;
 static Runner *runner;
-static int reaper_fd; /* the other end of its line */
+static int reaper_fd;                /* the other end of its line */
+static bool on_trial, says_too_much; /* the runs that new_run() makes */
+static void *answered;
+static unsigned n_answers;
 
 /* ---- A backend that does as it is told ---- */
 
@@ -23,9 +27,28 @@ static void say(BackendRun *run, BackendEventType type)
 	run->on_event(&event, run->userdata);
 }
 
+/* Two chunks for which there is no memory. */
+static void say_too_much(BackendRun *run)
+{
+	static const char chunk[PROTOCOL_MAX_CHUNK_BYTES];
+	const BackendEvent event = {
+		.type = BACKEND_PARTIAL_OUTPUT,
+		.chunk = chunk,
+		.chunk_len = sizeof(chunk),
+	};
+
+	fault_realloc_after(0);
+	run->on_event(&event, run->userdata);
+	run->on_event(&event, run->userdata);
+	fault_realloc_after(-1);
+}
+
 static void toy_start(BackendRun *run)
 {
 	say(run, BACKEND_START);
+	say(run, BACKEND_ANSWERED);
+	if (says_too_much)
+		say_too_much(run);
 }
 
 static void toy_pause(BackendRun *run)
@@ -59,7 +82,13 @@ static const Backend toy = {
 static AgentRun *new_run(void *owner)
 {
 	const Uuid id = { .bytes = { 1 } };
-	AgentRunSpec spec = { .owner = owner, .agent = 1, .id = &id, .attempt = 1 };
+	AgentRunSpec spec = {
+		.owner = owner,
+		.agent = 1,
+		.id = &id,
+		.attempt = 1,
+		.on_trial = on_trial,
+	};
 	AgentRun *run;
 
 	spec.backend_run = calloc(1, sizeof(*spec.backend_run));
@@ -76,11 +105,23 @@ static void on_broken(void *userdata)
 	ck_abort_msg("the worker is broken");
 }
 
+static void on_answered(void *owner, void *userdata)
+{
+	ck_assert_ptr_eq(userdata, &f);
+	answered = owner;
+	n_answers++;
+}
+
 static void setup(void)
 {
-	RunnerStart start = { .hooks.on_broken = on_broken };
+	RunnerStart start = {
+		.hooks = { .on_broken = on_broken, .on_answered = on_answered, .userdata = &f },
+	};
 	int pair[2];
 
+	on_trial = says_too_much = false;
+	answered = NULL;
+	n_answers = 0;
 	log_fixture_init(&f);
 	log_set_level(0);
 	log_fixture_start(&f);
@@ -129,6 +170,22 @@ START_TEST(test_end_without_memory)
 }
 END_TEST
 
+/* Output is never lost in silence: it is counted, and its agent ends. */
+START_TEST(test_output_without_memory)
+{
+	AgentRun *run = new_run(&f);
+
+	says_too_much = true;
+	runner_start(runner, run);
+	runner_flush(runner);
+	log_fixture_wait(&f, 2);
+	ck_assert_int_eq(newest()->type, EVENT_TYPE_AGENT_ERROR);
+	ck_assert_int_eq(newest()->code, AGENT_ERROR_RESOURCE_LIMIT);
+	ck_assert_uint_eq(runner_lost_events(runner), 2);
+	runner_free_run(runner, run);
+}
+END_TEST
+
 /* Whoever has ended, and whoever has not: the worker frees all that main has not. */
 START_TEST(test_stop_frees_all)
 {
@@ -146,6 +203,22 @@ START_TEST(test_stop_frees_all)
 }
 END_TEST
 
+/* Main hears of the answer before anything that the log brings, and of those alone that are on
+ * trial. */
+START_TEST(test_answers)
+{
+	int owners[2];
+
+	runner_start(runner, new_run(&owners[0]));
+	on_trial = true;
+	runner_start(runner, new_run(&owners[1]));
+	runner_flush(runner);
+	log_fixture_wait(&f, 2);
+	ck_assert_uint_eq(n_answers, 1);
+	ck_assert_ptr_eq(answered, &owners[1]);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *s = suite_create("runner");
@@ -154,7 +227,9 @@ Suite *test_suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_end_without_memory);
+	tcase_add_test(tc, test_output_without_memory);
 	tcase_add_test(tc, test_stop_frees_all);
+	tcase_add_test(tc, test_answers);
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -252,8 +252,8 @@ END_TEST
 
 /* ---- What is not ---- */
 
-/* Forwards: every event once, gaps where they are expected; backwards: the same without them. What is not there
- * is from `from` up to before `to`. */
+/* Forwards: every event once, gaps where they are expected; backwards: the same without them. What
+ * is not there is from `from` up to before `to`. */
 static uint64_t hole_from, hole_to;
 
 static void walk_hole(Reader *r, const LogView *view)
@@ -495,7 +495,8 @@ START_TEST(test_rotten)
 }
 END_TEST
 
-/* A record that cannot be is a hole of one event; one whose end is wrong takes the next one's beginning with it. */
+/* A record that cannot be is a hole of one event; one whose end is wrong takes the next one's
+ * beginning with it. */
 START_TEST(test_bad_record)
 {
 	static const struct {

@@ -265,7 +265,8 @@ END_TEST
 
 /* ---- Gates ---- */
 
-/* Behind a gate that is shut nobody comes through, and keeps nobody else; when it opens, the order is what it always is. */
+/* Behind a gate that is shut nobody comes through, and keeps nobody else; when it opens, the order
+ * is what it always is. */
 START_TEST(test_gate)
 {
 	Gate shut;
@@ -277,21 +278,21 @@ START_TEST(test_gate)
 	behind[1] = queue("y", 3);
 	behind[2] = queue("one", 2);
 	gate = NULL;
-	scheduler_set_gate(&scheduler, &shut, false);
+	scheduler_set_gate(&scheduler, &shut, 0);
 	low = queue("x", 0);
 	ck_assert_uint_eq(shut.queued, 3);
 	next(low);
 	next(NULL);
 	assert_counts(1, 3, 0);
-	scheduler_set_gate(&scheduler, &shut, true);
-	scheduler_set_gate(&scheduler, &shut, true);
+	scheduler_set_gate(&scheduler, &shut, UINT32_MAX);
+	scheduler_set_gate(&scheduler, &shut, UINT32_MAX);
 	high = queue("x", 9);
 	next(high);
 	next(behind[1]);
-	scheduler_set_gate(&scheduler, &shut, false);
+	scheduler_set_gate(&scheduler, &shut, 0);
 	next(NULL);
 	end(behind[2]); /* out of the queue */
-	scheduler_set_gate(&scheduler, &shut, true);
+	scheduler_set_gate(&scheduler, &shut, UINT32_MAX);
 	next(behind[0]);
 	ck_assert_uint_eq(shut.queued, 0);
 	end(low);
@@ -301,6 +302,52 @@ START_TEST(test_gate)
 	ck_assert_uint_eq(shut.n_lanes, 0);
 	ck_assert_uint_eq(count_groups(), 2);
 	scheduler_remove_gate(&scheduler, &shut);
+}
+END_TEST
+
+/* By turn the oldest comes first; the gate has its place among others by the best that stand behind
+ * it. */
+START_TEST(test_gate_by_turn)
+{
+	Gate trial;
+	Agent *a, *b, *c, *d, *middle;
+
+	ck_assert_int_eq(scheduler_add_gate(&scheduler, &trial), 0);
+	gate = &trial;
+	a = queue("x", 0);
+	b = queue("y", 5);
+	c = queue("x", 9);
+	gate = NULL;
+	middle = queue("x", 3);
+	scheduler_order_gate(&scheduler, &trial, true);
+	next(a);
+	next(b);
+	scheduler_set_gate(&scheduler, &trial, 0);
+	gate = &trial;
+	d = queue("y", 10);
+	gate = NULL;
+	scheduler_set_gate(&scheduler, &trial, UINT32_MAX);
+	next(c);
+	end(a);
+	end(b);
+	scheduler_set_gate(&scheduler, &trial, 0);
+	gate = &trial;
+	a = queue("z", -1);
+	b = queue("z", 11);
+	gate = NULL;
+	scheduler_set_gate(&scheduler, &trial, UINT32_MAX);
+	/* By priority again. */
+	scheduler_order_gate(&scheduler, &trial, false);
+	next(b);
+	next(d);
+	next(middle);
+	end(b);
+	next(a);
+	end(a);
+	end(c);
+	end(d);
+	end(middle);
+	scheduler_remove_gate(&scheduler, &trial);
 }
 END_TEST
 
@@ -321,12 +368,12 @@ START_TEST(test_gates_of_one_group)
 	next(a);
 	next(NULL);
 	end(a);
-	scheduler_set_gate(&scheduler, &gates[1], false);
+	scheduler_set_gate(&scheduler, &gates[1], 0);
 	next(c);
 	next(NULL);
 	end(c);
 	next(NULL);
-	scheduler_set_gate(&scheduler, &gates[1], true);
+	scheduler_set_gate(&scheduler, &gates[1], UINT32_MAX);
 	next(b);
 	end(b);
 	for (size_t i = 0; i < ARRAY_SIZE(gates); i++)
@@ -340,7 +387,7 @@ static unsigned spawn_while_room(const char *group, Agent **agents, unsigned max
 {
 	unsigned n = 0;
 
-	while (n < max && scheduler_has_room(&scheduler, group, NULL))
+	while (n < max && scheduler_has_room(&scheduler, group, gate))
 		agents[n++] = spawn(group, 0);
 	return n;
 }
@@ -381,7 +428,8 @@ START_TEST(test_room)
 }
 END_TEST
 
-/* A group that is full does not keep others from running, and what waits in it waits in the common queue. */
+/* A group that is full does not keep others from running, and what waits in it waits in the common
+ * queue. */
 START_TEST(test_room_of_groups)
 {
 	Agent *full[100], *free_ones[100];
@@ -401,6 +449,43 @@ START_TEST(test_room_of_groups)
 		end(full[i]);
 	for (unsigned i = 0; i < n_free; i++)
 		end(free_ones[i]);
+}
+END_TEST
+
+/* Who comes together behind a gate does not pass it together; and who was to pass, and cannot any
+ * more, waits. */
+START_TEST(test_room_behind_gate)
+{
+	Gate narrow;
+	Agent *agents[100], *others[100];
+	unsigned n, n_others;
+
+	ck_assert_int_eq(scheduler_add_gate(&scheduler, &narrow), 0);
+	scheduler_set_gate(&scheduler, &narrow, 2);
+	gate = &narrow;
+	n = spawn_while_room("x", agents, 100);
+	gate = NULL;
+	ck_assert_uint_eq(n, 2 + 10);
+	scheduler_set_gate(&scheduler, &narrow, 0);
+	/* Two wait above the limit, and keep nobody from running whom no gate holds. */
+	n_others = spawn_while_room("y", others, 100);
+	ck_assert_uint_eq(n_others, 4);
+	while (n_others > 0)
+		end(others[--n_others]);
+	end(agents[--n]);
+	end(agents[--n]);
+	scheduler_set_gate(&scheduler, &narrow, 2);
+	gate = &narrow;
+	n += spawn_while_room("x", &agents[n], 100 - n);
+	ck_assert_uint_eq(n, 2 + 10);
+	start_all(agents, n);
+	gate = NULL;
+	/* The test has no limiter that would shut it. */
+	assert_counts(4, 8, 0);
+	while (n > 0)
+		end(agents[--n]);
+	ck_assert_uint_eq(scheduler.waiting, 0);
+	scheduler_remove_gate(&scheduler, &narrow);
 }
 END_TEST
 
@@ -447,7 +532,8 @@ START_TEST(test_joined_needs_no_memory)
 }
 END_TEST
 
-/* Many groups, each full with one waiting: when all become free at once, all that wait are found. */
+/* Many groups, each full with one waiting: when all become free at once, all that wait are found.
+ */
 START_TEST(test_all_groups_free_at_once)
 {
 	enum { N = 100 };
@@ -645,9 +731,11 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_unused_groups_go);
 	tcase_add_test(tc, test_configure);
 	tcase_add_test(tc, test_gate);
+	tcase_add_test(tc, test_gate_by_turn);
 	tcase_add_test(tc, test_gates_of_one_group);
 	tcase_add_loop_test(tc, test_room, 0, 3);
 	tcase_add_test(tc, test_room_of_groups);
+	tcase_add_test(tc, test_room_behind_gate);
 	tcase_add_test(tc, test_no_queue);
 	tcase_add_test(tc, test_joined_needs_no_memory);
 	tcase_add_test(tc, test_all_groups_free_at_once);

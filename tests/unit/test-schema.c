@@ -38,7 +38,8 @@ static const SchemaField fields[] = {
 	{ 0 },
 };
 
-/* In: what is checked. Out: what it becomes, or what is wrong: its path, and its limit if it is too large. */
+/* In: what is checked. Out: what it becomes, or what is wrong: its path, and its limit if it is too
+ * large. */
 static const struct {
 	const char *in, *out, *param;
 	long limit; /* 0: invalid_params */

@@ -33,7 +33,8 @@ static int on_event(const SseEvent *event, void *userdata)
 
 static int feed(Sse *s, const char *bytes, size_t len)
 {
-	/* Of exactly that size, for the sanitizer to see what is read beyond it; and gone afterwards. */
+	/* Of exactly that size, for the sanitizer to see what is read beyond it; and gone
+	 * afterwards. */
 	char *exact = malloc(len > 0 ? len : 1);
 	int r;
 
@@ -108,6 +109,12 @@ static const Case cases[] = {
 	     "data: a\n\n",
 		""),
 	CASE("data: \xef\xbb\xbf\n\n", "|\xef\xbb\xbf;"),
+	/* What is not the standard's. */
+	CASE("error: a\n\ndata: b\n\n", "error|a;|b;"),
+	CASE("error:{\"a\":1}\ndata: b\n\n", "error|{\"a\":1}\nb;"),
+	CASE("data: a\nevent: e\nerror: b\n\n", "error|a\nb;"),
+	CASE("error\n\nerrors: x\nerro: x\n\n", "error|;"),
+	LACKS_END("error: a", "", "error|a;"),
 	/* The ends of lines, mixed. */
 	CASE("data: a\r\rdata: b\r\r", "|a;|b;"),
 	CASE("data: a\r\n\r\ndata: b\r\n\r\n", "|a;|b;"),
@@ -134,6 +141,7 @@ static const Case cases[] = {
 		"|7890123456789012345678901234567890123456789012345678901234\n1234\n;"),
 	TOO_LONG(LINE_64 "\ndata: 1234\ndata: 1\n\n", ""),
 	TOO_LONG(LINE_64 "\n" LINE_64 "\n\n", ""),
+	TOO_LONG(LINE_64 "\nerror: 123456\n\n", ""),
 	CASE("event: 789012345678901234567890123456789012345678901234567890\ndata: a\n\n",
 		"789012345678901234567890123456789012345678901234567890|a;"),
 };

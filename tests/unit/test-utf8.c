@@ -115,8 +115,8 @@ static size_t encode(uint32_t code, char out[4])
 	return n;
 }
 
-/* Is all as it should be with the encoded `code`, whole and cut short? Not by ck_assert_*(), each of
- * which costs a write(2). */
+/* Is all as it should be with the encoded `code`, whole and cut short? Not by ck_assert_*(), each
+ * of which costs a write(2). */
 static bool character_is_right(uint32_t code)
 {
 	char text[4];

@@ -1,0 +1,51 @@
+/* The connections of one process. They share a turn of main as one, so that who opens a thousand
+ * gets no more of it than who opens one.
+ *
+ * A process is known by the pid of SO_PEERCRED (unix(7)): who called connect(2). Where that says
+ * nothing (0: it is in a pid namespace that cannot be seen from here) each connection is a group.
+ *
+ * Thread: main. */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/cleanup.h"
+#include "common/list.h"
+
+#define CONN_GROUP_BUCKETS 64
+
+/* Lives as long as one of its connections. */
+typedef struct ConnGroup {
+	ListNode node; /* of its bucket */
+	pid_t pid;
+	uint32_t n_conns;
+	ListNode dirty;          /* its connections that conn_server_flush() has to look at */
+	ListNode served;         /* and after them: those that were heard in this turn */
+	ListNode dirty_node;     /* of the groups that have such */
+	uint64_t turn;           /* to which what follows belongs */
+	uint64_t used_us;        /* by its requests */
+	uint32_t n_asked;        /* connections that wanted to be heard */
+	uint32_t n_asked_before; /* likewise, in the turn before */
+} ConnGroup;
+
+typedef struct ConnGroups {
+	ListNode buckets[CONN_GROUP_BUCKETS];
+	uint64_t turn;
+	uint32_t n_served; /* groups, in this turn */
+	uint64_t share_us; /* of each of them, if they are as many as in the last turn */
+} ConnGroups;
+
+void conn_groups_init(ConnGroups *gs);
+void conn_groups_begin_turn(ConnGroups *gs);
+
+/* The group of process `pid`, made where there is none, with one connection more. -ENOMEM. */
+int conn_group_join(ConnGroups *gs, pid_t pid, ConnGroup **ret) _must_check_;
+/* The last one frees it. */
+void conn_group_leave(ConnGroup *g);
+
+/* How long one of its connections may be served now: a share of its group's share, which may be
+ * somewhat more than is left of that. 0: nothing is left in this turn. */
+uint64_t conn_group_begin(ConnGroups *gs, ConnGroup *g);
+/* So long it was. */
+void conn_group_end(ConnGroup *g, uint64_t us);
