@@ -44,7 +44,8 @@ class Gate:
 
 
 class Split:
-    """Bytes in pieces, cut at `places`. On a Unix socket a piece is sent once the client has read the one before."""
+    """Bytes in pieces, cut at `places`. On a Unix socket a piece is sent once the client has read the one before, which
+    may be within the same recv()."""
 
     def __init__(self, data, places):
         borders = [0, *places, len(data)]
