@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "common/fd.h"
@@ -128,10 +129,13 @@ static int set_limits(const Plan *plan)
 
 static int reset_signals(void)
 {
-	struct sigaction action = { .sa_handler = SIG_DFL };
+	/* Not by sigaction(), which refuses the two that the C library keeps for itself: an ignored
+	 * one would stay so in a program whose C library uses it. Zero is the default in every
+	 * architecture's layout of the kernel's struct sigaction, see rt_sigaction(2). */
+	static const uint64_t action[8];
 	for (int sig = 1; sig < NSIG; sig++)
-		(void)sigaction(sig, &action,
-			NULL); /* some cannot be changed: they are as they should be */
+		(void)syscall(SYS_rt_sigaction, sig, action, NULL,
+			NSIG / 8); /* some cannot be changed: they are as they should be */
 
 	sigset_t none;
 	(void)sigemptyset(&none);
