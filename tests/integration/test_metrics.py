@@ -178,6 +178,14 @@ class Text(MetricsCase):
     def test_promtool_takes_the_alerts(self):
         self.assertIn("SUCCESS", self.promtool("check", "rules", os.path.join(GRAFANA, "alerts.yml")))
 
+    def test_alerts_fire(self):
+        """Each of them where something is ill, and none where all is well."""
+        cases = os.path.join(os.path.dirname(os.path.abspath(__file__)), "alerts_test.yml")
+        self.assertIn("SUCCESS", self.promtool("test", "rules", cases))
+        with open(cases, encoding="utf-8") as said, open(os.path.join(GRAFANA, "alerts.yml"), encoding="utf-8") as rules:
+            tested = re.findall(r'alertname="(\w+)"', said.read())
+            self.assertEqual(tested, re.findall(r"- alert: (\w+)", rules.read()))
+
     def test_liongatectl(self):
         def run(*args):
             done = subprocess.run(
