@@ -8,8 +8,8 @@ cd "$(dirname "$0")/.." || exit 1
 # shellcheck source=scripts/lib.sh
 . scripts/lib.sh
 
-steps=(asan tests tsan valgrind fuzz clang-debug bench gcc-release clang-release format shell)
-fuzz_seconds=${FUZZ_SECONDS:-30}
+steps=(asan tests tsan valgrind fuzz clang-debug bench clang-release format shell)
+fuzz_seconds=${FUZZ_SECONDS:-15}
 cores=$(nproc)
 logs=$PWD/build-ci/logs
 
@@ -34,7 +34,6 @@ build_with() {
     CC=$1 build_in "build-ci/$1-$2" -Dbuildtype="$2" "${@:3}"
 }
 
-step_gcc-release() { build_with gcc release; }
 step_clang-release() { build_with clang release -Dtests=false; }
 
 # What follows is for clang-tidy.
@@ -130,7 +129,7 @@ under_tsan() {
 step_tsan() {
     local names=(load spawn life llm subscribe read restart state) units
     make_tsan || return 1
-    mapfile -t units < <(tests_but build-ci/tsan unit exec reaper)
+    mapfile -t units < <(tests_but build-ci/tsan threads exec scan jsonx)
     under_tsan "${units[@]}" "${names[@]/#/integration-}"
 }
 
@@ -143,15 +142,15 @@ under_valgrind() {
     local valgrind
     valgrind='valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite'
     valgrind+=' --errors-for-leak-kinds=definite'
-    build_with gcc debug || return 1
+    build_in build -Dtests=true || return 1
     export LIONGATE_TEST_SCALE=20 CK_TIMEOUT_MULTIPLIER=20 LIONGATE_TEST_CLEAN=1
     # What valgrind cannot run as the machine does carries the tag, and says why.
     export CK_EXCLUDE_TAGS='no-valgrind mass'
     if [ "$1" = --suite ] && [ "$2" = integration ]; then
-        LIONGATE_TEST_WRAPPER=$valgrind meson test -C build-ci/gcc-debug --no-rebuild --print-errorlogs \
+        LIONGATE_TEST_WRAPPER=$valgrind meson test -C build --no-rebuild --print-errorlogs \
             --timeout-multiplier 20 "$@"
     else
-        meson test -C build-ci/gcc-debug --no-rebuild --print-errorlogs --timeout-multiplier 20 \
+        meson test -C build --no-rebuild --print-errorlogs --timeout-multiplier 20 \
             --wrapper "$valgrind" "$@"
     fi
 }
@@ -160,8 +159,8 @@ under_valgrind() {
 # of something.
 step_valgrind() {
     local names
-    build_with gcc debug || return 1
-    mapfile -t names < <(tests_but build-ci/gcc-debug unit exec reaper jsonx log-recover scan)
+    build_in build -Dtests=true || return 1
+    mapfile -t names < <(tests_but build unit exec reaper jsonx log-recover scan)
     under_valgrind "${names[@]}"
 }
 
@@ -217,7 +216,7 @@ step_fuzz() {
     echo "$(grep -c '^ok ' <<<"$results") passed, $(grep -c '^FAILED ' <<<"$results") failed"
 }
 
-# Whether each benchmark still runs, and is still right; no times are judged.
+# Whether each benchmark still runs, and is still right; no times are judged. Its build is gcc's for a release.
 step_bench() {
     build_in build-bench -Dbuildtype=release -Dtests=false -Dbench=true || return 1
     meson test -C build-bench --no-rebuild --print-errorlogs --suite bench || return 1
