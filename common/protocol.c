@@ -420,6 +420,22 @@ static const SchemaField read_params[] = {
 
 static const SchemaField stats_params[] = { CORRELATION_ID, { 0 } };
 
+static const SchemaField subscribers_params[] = {
+	{ .name = "limit",
+		.type = SCHEMA_INTEGER,
+		.default_json = "100",
+		.min = 1,
+		.max = 1000,
+		.doc = "At most so many." },
+	{ .name = "after",
+		.type = SCHEMA_INTEGER,
+		.default_json = "0",
+		.min = 0,
+		.max = INT64_MAX,
+		.doc = "Only those with a greater id: the `next` of the page before." },
+	{ 0 },
+};
+
 static const SchemaField metrics_params[] = {
 	{ .name = "format",
 		.type = SCHEMA_STRING,
@@ -467,6 +483,9 @@ static const ProtocolMethod methods[_METHOD_MAX] = {
 		"{events, by_type, agents, chunks, bytes}", ROLE_OBSERVE, stats_params, false },
 	[METHOD_PROVIDER_LIST] = { "provider.list", "Whom agents can ask, and how they fare.",
 		"{providers}", ROLE_OBSERVE, no_params, false },
+	[METHOD_SUBSCRIBER_LIST] = { "subscriber.list",
+		"Who has a subscription, and how far it is.", "{newest_seq, subscribers, next?}",
+		ROLE_OBSERVE, subscribers_params, false },
 	[METHOD_RPC_DISCOVER] = { "rpc.discover", "This list, as an OpenRPC document.",
 		"an OpenRPC document", ROLE_OBSERVE, no_params, false },
 };

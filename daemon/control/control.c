@@ -21,6 +21,7 @@ static const RpcMethod methods[_METHOD_MAX] = {
 	[METHOD_AGENT_CANCEL] = method_agent_cancel,
 	[METHOD_AGENT_WAIT] = method_agent_wait,
 	[METHOD_PROVIDER_LIST] = method_provider_list,
+	[METHOD_SUBSCRIBER_LIST] = method_subscriber_list,
 	[METHOD_EVENTS_SUBSCRIBE] = method_events_subscribe,
 	[METHOD_EVENTS_UNSUBSCRIBE] = method_events_unsubscribe,
 	[METHOD_EVENTS_READ] = method_events_read,

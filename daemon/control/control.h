@@ -82,6 +82,7 @@ void method_agent_send(Request *req, json_object *params, void *userdata);
 void method_agent_cancel(Request *req, json_object *params, void *userdata);
 void method_agent_wait(Request *req, json_object *params, void *userdata);
 void method_provider_list(Request *req, json_object *params, void *userdata);
+void method_subscriber_list(Request *req, json_object *params, void *userdata);
 void method_events_subscribe(Request *req, json_object *params, void *userdata);
 void method_events_unsubscribe(Request *req, json_object *params, void *userdata);
 void method_events_read(Request *req, json_object *params, void *userdata);

@@ -16,6 +16,7 @@ struct Hub {
 	ListNode by_agent; /* the others */
 	struct event *tick;
 	uint32_t n;
+	uint64_t last_id;
 	Trace trace;
 };
 
@@ -74,6 +75,7 @@ int hub_add(Hub *h, Subscription *s)
 	Registry *registry = orchestrator_registry(h->control->orchestrator);
 
 	h->n++;
+	s->id = ++h->last_id;
 	if (!filter_asks_agent(s->filter)) {
 		list_append(&h->by_batch, &s->node);
 		return 0;
@@ -219,6 +221,36 @@ static void on_tick(evutil_socket_t fd, short what, void *userdata)
 uint32_t hub_count(const Hub *h)
 {
 	return h->n;
+}
+
+/* Of two lists that are sorted by id, where either may have ended. */
+static const Subscription *take_older(
+	const Hub *h, const ListNode **by_batch, const ListNode **by_agent)
+{
+	const Subscription *a =
+		*by_batch == &h->by_batch ? NULL : container_of(*by_batch, Subscription, node);
+	const Subscription *b =
+		*by_agent == &h->by_agent ? NULL : container_of(*by_agent, Subscription, node);
+
+	if (a && (!b || a->id < b->id)) {
+		*by_batch = a->node.next;
+		return a;
+	}
+	if (b)
+		*by_agent = b->node.next;
+	return b;
+}
+
+size_t hub_list(const Hub *h, uint64_t after, const Subscription **ret, size_t limit)
+{
+	const ListNode *by_batch = h->by_batch.next, *by_agent = h->by_agent.next;
+	const Subscription *s;
+	size_t n = 0;
+
+	while (n < limit && (s = take_older(h, &by_batch, &by_agent)))
+		if (s->id > after)
+			ret[n++] = s;
+	return n;
 }
 
 static uint32_t list_behind(const ListNode *list, uint64_t end_seq, uint64_t *seq)

@@ -21,6 +21,9 @@ void hub_accepted(Hub *h, Agent *a);
 /* Wakes whom the batch concerns, and lets go of the agents that have ended with it. */
 void hub_batch(Hub *h, const Batch *batch);
 uint32_t hub_count(const Hub *h);
+/* Those whose id is greater than `after`, by id, at most `limit`; returns how many.
+ * O(subscriptions). */
+size_t hub_list(const Hub *h, uint64_t after, const Subscription **ret, size_t limit);
 /* How many have not got all that was committed; *ret_seq: where the one stands that is furthest
  * behind (one past the newest event: none is). O(subscriptions). */
 uint32_t hub_behind(const Hub *h, uint64_t *ret_seq);

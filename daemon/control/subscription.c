@@ -5,6 +5,7 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/probe.h"
 #include "daemon/control/hub.h"
@@ -60,6 +61,7 @@ int subscription_new(Control *control, Conn *conn, Filter *filter, Subscription 
 	s->filter = filter;
 	s->cursor = eventlog_end_seq(control->log);
 	s->told_seq = s->cursor - 1;
+	s->since_us = clock_realtime_us();
 	s->owes_live = true;
 	list_init(&s->node);
 	list_init(&s->links);

@@ -12,6 +12,8 @@
 
 typedef struct Subscription {
 	Control *control;
+	uint64_t id;       /* ascending, from 1, in the daemon's life */
+	uint64_t since_us; /* realtime */
 	Conn *conn;
 	Filter *filter;
 	FilterMemory memory; /* of whoever has the cursor */

@@ -26,6 +26,7 @@ METHODS = {
     "events.read": "observe",
     "events.stats": "observe",
     "provider.list": "observe",
+    "subscriber.list": "observe",
     "rpc.discover": "observe",
 }
 
@@ -156,6 +157,9 @@ INVALID_PARAMS = [
     ("daemon.metrics", {"format": "xml"}, "format"),
     ("daemon.metrics", {"nope": 1}, "nope"),
     ("provider.list", {"nope": 1}, "nope"),
+    ("subscriber.list", {"limit": 0}, "limit"),
+    ("subscriber.list", {"limit": 1001}, "limit"),
+    ("subscriber.list", {"after": -1}, "after"),
     ("rpc.discover", {"nope": 1}, "nope"),
 ]
 

@@ -531,6 +531,73 @@ class Slow(SubscribeCase):
         self.assertEqual(seen, [list(range(1, 2001))] * 4)
 
 
+class Listed(SubscribeCase):
+    """subscriber.list."""
+
+    def listed(self, **params):
+        return self.client.call("subscriber.list", **params)
+
+    def test_nobody(self):
+        self.assertEqual(self.listed(), {"newest_seq": self.newest(), "subscribers": []})
+
+    def test_what_it_tells(self):
+        agents = self.quick(2)
+        filters = (
+            {},
+            {"types": ["AgentError", "AgentSpawned"], "correlation_id": "c"},
+            {"agents": agents, "labels": {"é": "\"", "k": "v"}, "until": "idle"},
+        )
+        clients = [self.subscriber(**params) for params in filters]
+        newest = self.newest()
+        clients[0].wait_note("live")
+        answer = self.listed()
+        self.assertEqual((answer["newest_seq"], len(answer["subscribers"])), (newest, 2), "the third has ended")
+        for entry, params in zip(answer["subscribers"], filters):
+            self.assertRegex(entry.pop("since"), TIME)
+            entry["types"] = sorted(entry.get("types", []))
+            expected = {"uid": os.getuid(), "pid": os.getpid(), "next_seq": newest + 1, "lag_events": 0, "lag_bytes": 0}
+            self.assertEqual({key: entry[key] for key in expected}, expected)
+            self.assertEqual(entry["types"], sorted(params.get("types", [])))
+            self.assertEqual(entry.get("correlation_id"), params.get("correlation_id"))
+
+    def test_a_filter_by_agents(self):
+        agent = self.client.spawn(options=slow_agent(), labels={"é": "\""})
+        self.subscriber(agents=[agent], labels={"é": "\""}, until="idle")
+        (entry,) = self.listed()["subscribers"]
+        self.assertEqual((entry["agents"], entry["labels"], entry["until"]), (1, {"é": "\""}, "idle"))
+        self.assertNotIn(agent, dumps(entry))
+
+    def test_pages(self):
+        kinds = ({}, {"correlation_id": "c"}, {"types": ["AgentError"]})
+        clients = [self.subscriber(**kinds[i % 3]) for i in range(7)]
+        ids = [entry["id"] for entry in self.listed()["subscribers"]]
+        self.assertEqual((len(ids), ids), (7, sorted(set(ids))))
+        self.assertNotIn("next", self.listed(limit=7))
+        seen, after = [], 0
+        while after is not None:
+            page = self.listed(limit=3, after=after)
+            seen += [entry["id"] for entry in page["subscribers"]]
+            after = page.get("next")
+        self.assertEqual(seen, ids)
+        clients[0].call("events.unsubscribe")
+        clients[1].close()
+        eventually(lambda: [e["id"] for e in self.listed()["subscribers"]] == ids[2:], "two have gone")
+        self.subscriber()
+        self.assertGreater(self.listed()["subscribers"][-1]["id"], ids[-1], "a number is not given twice")
+
+    def test_lag(self):
+        reader = self.connect(rcvbuf=4096)
+        reader.call("events.subscribe")
+        self.client.wait(self.client.spawn(options={"chunks": 200, "delay_ms": 0, "chunk_bytes": 4096}))
+        newest = self.newest()
+        (entry,) = self.listed()["subscribers"]
+        self.assertGreater(entry["lag_events"], 0)
+        self.assertEqual(entry["next_seq"] + entry["lag_events"], newest + 1)
+        self.assertEqual(entry["lag_bytes"], sum(len(line) + 1 for line in self.daemon.log_lines()[-entry["lag_events"] :]))
+        self.upto(reader, newest)
+        eventually(lambda: self.listed()["subscribers"][0]["lag_events"] == 0, "it has caught up")
+
+
 class Gaps(SubscribeCase):
     args = ("--segment-bytes=65536", "--retain-bytes=131072")
 

@@ -104,6 +104,7 @@ void rpc_fixture_setup(void)
 		[METHOD_EVENTS_READ] = method_wait,
 		[METHOD_EVENTS_STATS] = method_fail,
 		[METHOD_PROVIDER_LIST] = method_echo,
+		[METHOD_SUBSCRIBER_LIST] = method_echo,
 	};
 	ConnHooks hooks;
 
