@@ -43,6 +43,7 @@ FILES = (
     "client/messages.c",
     "client/option.c",
     "client/render-stream.c",
+    "common/dlib.c",
     "common/schema.c",
     "daemon/agent/orchestrator-run.c",
     "daemon/agent/orchestrator-wait.c",
