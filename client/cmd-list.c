@@ -70,15 +70,7 @@ static int cell_short_id(json_object *row, Buf *b)
 
 static int cell_age(json_object *row, Buf *b)
 {
-	char age[TEXT_AGE_MAX];
-	uint64_t spawned, now = clock_realtime_us();
-	size_t len;
-	const char *time = jsonx_get_string(row, "spawned_at", &len);
-
-	if (!time || clock_parse_rfc3339(time, len, &spawned) < 0)
-		return 0;
-	text_format_age(now > spawned ? (now - spawned) / USEC_PER_MSEC : 0, age);
-	return buf_append_str(b, age);
+	return describe_age(row, "spawned_at", b);
 }
 
 /* And what holds it back. */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "client/command.h"
+#include "client/describe.h"
 #include "client/events-page.h"
 #include "client/interrupt.h"
 #include "client/text.h"
@@ -79,11 +80,9 @@ static int on_event(json_object *event, void *userdata)
 {
 	Player *p = userdata;
 	uint64_t time_us;
-	size_t len;
-	const char *time = jsonx_get_string(event, "time", &len);
 	int r;
 
-	if (p->speed > 0 && time && clock_parse_rfc3339(time, len, &time_us) == 0) {
+	if (p->speed > 0 && describe_time(event, "time", &time_us)) {
 		r = keep_time(p, time_us);
 		if (r < 0)
 			return r;

@@ -34,6 +34,25 @@ Channel describe_channel(json_object *event)
 	return channel < 0 ? CHANNEL_OUTPUT : (Channel)channel;
 }
 
+bool describe_time(json_object *o, const char *key, uint64_t *ret_us)
+{
+	size_t len;
+	const char *text = jsonx_get_string(o, key, &len);
+
+	return text && clock_parse_rfc3339(text, len, ret_us) == 0;
+}
+
+int describe_age(json_object *o, const char *key, Buf *b)
+{
+	uint64_t now = clock_realtime_us(), time;
+	char age[TEXT_AGE_MAX];
+
+	if (!describe_time(o, key, &time))
+		return 0;
+	text_format_age(now > time ? (now - time) / USEC_PER_MSEC : 0, age);
+	return buf_append_str(b, age);
+}
+
 int describe_chunk(json_object *event, Buf *scratch, const char **ret, size_t *ret_len)
 {
 	const char *encoding = jsonx_get_string(event, "encoding", NULL);
@@ -151,10 +170,8 @@ static int add_until(Buf *b, json_object *o, uint64_t since_us)
 {
 	char age[TEXT_AGE_MAX];
 	uint64_t until;
-	size_t len;
-	const char *text = jsonx_get_string(o, "until", &len);
 
-	if (!text || since_us == 0 || clock_parse_rfc3339(text, len, &until) < 0)
+	if (since_us == 0 || !describe_time(o, "until", &until))
 		return add_word(b, ", until ", o, "until");
 	if (until <= since_us)
 		return buf_append_str(b, ", due");
@@ -175,12 +192,9 @@ int describe_waiting(json_object *waiting, uint64_t since_us, Buf *b)
 static int agent_waiting(json_object *e, Buf *b)
 {
 	uint64_t time = 0;
-	size_t len;
-	const char *text = jsonx_get_string(e, "time", &len);
 	int r = buf_append_str(b, "waiting: ");
 
-	if (text && clock_parse_rfc3339(text, len, &time) < 0)
-		time = 0;
+	(void)describe_time(e, "time", &time);
 	return r < 0 ? r : describe_waiting(e, time, b);
 }
 

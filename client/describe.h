@@ -15,6 +15,11 @@ EventType describe_type(json_object *event);
 /* "" where the event has none. */
 const char *describe_agent_id(json_object *event);
 
+/* False: that member is no time. */
+bool describe_time(json_object *o, const char *key, uint64_t *ret_us);
+/* How long ago it was, as "3m"; nothing where it is no time. */
+int describe_age(json_object *o, const char *key, Buf *b) _must_check_;
+
 /* Appends one line, without its newline, harmless whatever the event holds: "completed: 3 chunks,
  * …". */
 int describe_event(json_object *event, Buf *b) _must_check_;

@@ -15,8 +15,8 @@ typedef struct Table {
 	const TextColumn *columns;
 	size_t n_columns;
 	size_t widths[TEXT_COLUMNS_MAX];
-	Buf cells; /* every cell, each ended by a NUL, row by row */
-	bool whole;
+	Buf cells;    /* every cell, each ended by a NUL, row by row */
+	size_t width; /* where the last column is cut; 0: nowhere */
 } Table;
 
 int render_text_cell(json_object *row, const char *key, Buf *b)
@@ -67,48 +67,59 @@ static int collect(Table *t, json_object *rows)
 	return 0;
 }
 
-/* Puts one cell; `used` is how far the line has come. Returns how far it is then. */
-static size_t put_cell(Output *o, const Table *t, size_t c, const char *text, size_t used)
+/* One cell; *used is how far the line has come. */
+static int append_cell(Buf *b, const Table *t, size_t c, const char *text, size_t *used)
 {
 	size_t len = strlen(text), width = text_width(text, len);
 	size_t pad = t->widths[c] > width ? t->widths[c] - width : 0;
-	bool last = c + 1 == t->n_columns;
+	bool last = c + 1 == t->n_columns, right = t->columns[c].right;
+	bool cut = last && t->width > *used && width > t->width - *used;
+	int r = right ? buf_printf(b, "%*s", (int)pad, "") : 0;
 
-	if (t->columns[c].right)
-		output_printf(o, "%*s", (int)pad, "");
-	if (last && !t->whole && o->width > used && width > o->width - used) {
-		len = text_fit(text, len, o->width - used - 1);
-		output_put(o, text, len);
-		output_printf(o, "…");
-	} else {
-		output_put(o, text, len);
-	}
-	if (last)
-		return used;
-	output_printf(o, "%*s", (int)((t->columns[c].right ? 0 : pad) + GAP), "");
-	return used + t->widths[c] + GAP;
+	if (cut)
+		len = text_fit(text, len, t->width - *used - 1);
+	if (r == 0)
+		r = buf_append(b, text, len);
+	if (r == 0 && cut)
+		r = buf_append_str(b, "…");
+	if (r < 0 || last)
+		return r;
+	*used += t->widths[c] + GAP;
+	return buf_printf(b, "%*s", (int)((right ? 0 : pad) + GAP), "");
 }
 
-static void put_rows(Output *o, const Table *t)
+static int append_titles(const Table *t, Buf *b)
+{
+	size_t used = 0;
+	int r = 0;
+
+	for (size_t c = 0; r == 0 && c < t->n_columns; c++)
+		r = append_cell(b, t, c, t->columns[c].title, &used);
+	return r < 0 ? r : buf_append_char(b, '\n');
+}
+
+static int append_rows(const Table *t, Buf *b)
 {
 	const char *cell = t->cells.data;
 	const char *end = cell ? cell + t->cells.len : NULL;
+	int r = 0;
 
-	while (cell < end) {
+	while (r == 0 && cell < end) {
 		size_t used = 0;
 
-		for (size_t c = 0; c < t->n_columns; c++) {
-			used = put_cell(o, t, c, cell, used);
+		for (size_t c = 0; r == 0 && c < t->n_columns; c++) {
+			r = append_cell(b, t, c, cell, &used);
 			cell += strlen(cell) + 1;
 		}
-		output_put(o, "\n", 1);
+		if (r == 0)
+			r = buf_append_char(b, '\n');
 	}
+	return r;
 }
 
-void render_text_table(Output *o, const TextColumn *columns, json_object *rows, bool whole)
+int render_text_lines(const TextColumn *columns, json_object *rows, size_t width, Buf *b)
 {
-	Table t = { .columns = columns, .whole = whole };
-	size_t used = 0;
+	Table t = { .columns = columns, .width = width };
 	int r;
 
 	while (columns[t.n_columns].title) {
@@ -116,17 +127,31 @@ void render_text_table(Output *o, const TextColumn *columns, json_object *rows, 
 		t.n_columns++;
 	}
 	r = json_object_is_type(rows, json_type_array) ? collect(&t, rows) : -EBADMSG;
-	if (r == 0) {
-		output_color(o, COLOR_BOLD);
-		for (size_t c = 0; c < t.n_columns; c++)
-			used = put_cell(o, &t, c, columns[c].title, used);
-		output_color(o, COLOR_NONE);
-		output_put(o, "\n", 1);
-		put_rows(o, &t);
-	} else if (o->error == 0) {
-		o->error = r;
-	}
+	if (r == 0)
+		r = append_titles(&t, b);
+	if (r == 0)
+		r = append_rows(&t, b);
 	buf_done(&t.cells);
+	return r;
+}
+
+void render_text_table(Output *o, const TextColumn *columns, json_object *rows, bool whole)
+{
+	_cleanup_buf_ Buf lines = { 0 };
+	int r = render_text_lines(columns, rows, whole ? 0 : o->width, &lines);
+	const char *newline = r == 0 && lines.data ? memchr(lines.data, '\n', lines.len) : NULL;
+	size_t titles;
+
+	if (!newline) {
+		if (o->error == 0)
+			o->error = r;
+		return;
+	}
+	titles = (size_t)(newline - lines.data);
+	output_color(o, COLOR_BOLD);
+	output_put(o, lines.data, titles);
+	output_color(o, COLOR_NONE);
+	output_put(o, lines.data + titles, lines.len - titles);
 }
 
 static size_t widest_key(json_object *object)

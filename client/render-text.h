@@ -20,6 +20,11 @@ typedef struct TextColumn {
 /* Rows of a JSON array. The last column is cut at the edge of a terminal unless `whole`. */
 void render_text_table(Output *o, const TextColumn *columns, json_object *rows, bool whole);
 
+/* The same as lines, the titles first, each with its newline; `width` 0: nothing is cut. -EBADMSG:
+ * `rows` is no array; -ENOMEM. */
+int render_text_lines(
+	const TextColumn *columns, json_object *rows, size_t width, Buf *b) _must_check_;
+
 /* One line a member: strings as they are, the rest as JSON. */
 void render_text_fields(Output *o, json_object *object);
 

@@ -176,3 +176,18 @@ void text_format_age(uint64_t ms, char out[TEXT_AGE_MAX])
 		i++;
 	snprintf(out, TEXT_AGE_MAX, "%" PRIu64 "%s", ms / steps[i].unit_ms, steps[i].suffix);
 }
+
+void text_format_amount(double amount, char out[TEXT_AMOUNT_MAX])
+{
+	static const char *const units[] = { "", "k", "M", "G", "T", "P" };
+	size_t i = 0;
+
+	/* What rounds up to the next unit belongs there. */
+	while (i + 1 < ARRAY_SIZE(units) && amount >= 999.5) {
+		amount /= 1000;
+		i++;
+	}
+	snprintf(out, TEXT_AMOUNT_MAX, "%.*f%s",
+		amount > 0 && amount < 9.95 && amount != (double)(uint64_t)amount, amount,
+		units[i]);
+}

@@ -27,3 +27,6 @@ int text_parse_speed(const char *text, double *ret_factor) _must_check_;
 /* "850ms", "12s", "3m", "5h", "2d": short and rough. */
 #define TEXT_AGE_MAX 24
 void text_format_age(uint64_t ms, char out[TEXT_AGE_MAX]);
+/* "0.4", "87", "1.5k", "12M": in at most 5 characters, up to 1e18. */
+#define TEXT_AMOUNT_MAX 32
+void text_format_amount(double amount, char out[TEXT_AMOUNT_MAX]);

@@ -137,6 +137,35 @@ START_TEST(test_age)
 }
 END_TEST
 
+START_TEST(test_amount)
+{
+	static const struct {
+		double amount;
+		const char *text;
+	} cases[] = {
+		{ 0, "0" },
+		{ 0.25, "0.2" },
+		{ 3, "3" },
+		{ 9.94, "9.9" },
+		{ 9.96, "10" },
+		{ 87.4, "87" },
+		{ 999.4, "999" },
+		{ 999.6, "1.0k" },
+		{ 1000, "1k" },
+		{ 1536, "1.5k" },
+		{ 99950, "100k" },
+		{ 12345678, "12M" },
+		{ 1e18, "1000P" },
+	};
+	char out[TEXT_AMOUNT_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		text_format_amount(cases[i].amount, out);
+		ck_assert_str_eq(out, cases[i].text);
+	}
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *suite = suite_create("text");
@@ -147,6 +176,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, test_duration, 0, (int)ARRAY_SIZE(durations));
 	tcase_add_test(tc, test_speed);
 	tcase_add_test(tc, test_age);
+	tcase_add_test(tc, test_amount);
 	suite_add_tcase(suite, tc);
 	return suite;
 }
