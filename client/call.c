@@ -78,6 +78,11 @@ void call_free(Call *c)
 	free(c);
 }
 
+int call_fd(const Call *c)
+{
+	return c->fd;
+}
+
 void call_watch_stdout(Call *c)
 {
 	c->watch_stdout = true;

@@ -28,6 +28,9 @@ int call_connect_within(const char *socket_path, int timeout_ms, Call **ret) _mu
 void call_free(Call *c);
 DEFINE_CLEANUP(Call *, call_free)
 
+/* To poll for what arrives; what has arrived by then may be in the connection's buffer already. */
+int call_fd(const Call *c);
+
 /* While it waits for a message: -EPIPE as soon as nobody reads standard output any more. */
 void call_watch_stdout(Call *c);
 

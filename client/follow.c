@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "client/interrupt.h"
+#include "common/clock.h"
 #include "common/json-writer.h"
 #include "common/jsonx.h"
 #include "common/uuid.h"
@@ -29,6 +30,8 @@ struct Follow {
 	bool has_cursor;
 	uint64_t cursor; /* with has_cursor */
 	uint64_t pause_ms;
+	uint64_t asked;    /* follow_poll(): the request to be subscribed again; 0: none is out */
+	uint64_t retry_us; /* follow_poll(): no attempt before */
 	FollowItem beginning; /* FOLLOW_GAP: what is missing there, which the reader does not know
 				 yet */
 	json_object *message; /* what the last item lends from */
@@ -81,6 +84,17 @@ static int subscribed(Follow *f, json_object *result)
 	f->state = FOLLOWING;
 	f->pause_ms = FIRST_PAUSE_MS;
 	return 0;
+}
+
+/* Asks to be subscribed; the reply is still to come. */
+static int ask(Follow *f, uint64_t *ret_id)
+{
+	_cleanup_buf_ Buf params = { 0 };
+	int r;
+
+	call_watch_stdout(f->call);
+	r = write_params(f, &params);
+	return r < 0 ? r : call_send(f->call, "events.subscribe", &params, ret_id);
 }
 
 /* 0: subscribed; 1: refused, with *ret_error; -errno. */
@@ -155,6 +169,7 @@ static int disconnect(Follow *f, FollowItem *ret)
 	call_free(f->call);
 	f->call = NULL;
 	f->state = DISCONNECTED;
+	f->asked = 0;
 	f->pause_ms = FIRST_PAUSE_MS;
 	ret->kind = FOLLOW_LOST;
 	return 0;
@@ -173,12 +188,13 @@ static int replaced(Follow *f, FollowItem *ret)
 	return 0;
 }
 
-static int pause_longer(Follow *f)
+/* How long to wait before the next attempt. */
+static uint64_t next_pause_ms(Follow *f)
 {
 	uint64_t ms = f->pause_ms;
 
 	f->pause_ms = ms * 2 > LAST_PAUSE_MS ? LAST_PAUSE_MS : ms * 2;
-	return interrupt_sleep_watched(ms);
+	return ms;
 }
 
 static bool passes(int r)
@@ -198,20 +214,18 @@ static int refused_again(Follow *f, json_object *error, FollowItem *ret)
 	return context_refused(f->ctx, NULL, error);
 }
 
-/* One attempt. -EAGAIN: not yet. */
-static int try_again(Follow *f, FollowItem *ret)
+static int connect_again(Follow *f)
 {
-	_cleanup_json_ json_object *error = NULL;
-	FollowState before = f->state;
 	const char *path = NULL;
-	int r;
+	int r = context_socket(f->ctx, &path);
 
-	r = context_socket(f->ctx, &path);
-	if (r != 0)
-		return r;
-	r = call_connect(path, &f->call);
-	if (r == 0)
-		r = subscribe(f, &error);
+	return r != 0 ? r : call_connect(path, &f->call);
+}
+
+/* What an attempt has led to, which began in the state `before`: subscribed (0), refused with
+ * `error` (1), or -errno. -EAGAIN: not yet. */
+static int conclude(Follow *f, FollowState before, int r, json_object *error, FollowItem *ret)
+{
 	if (r == 0) {
 		/* After a replaced log there is nothing to add: the reader knows what follows. */
 		ret->kind = before == REPLACED ? FOLLOW_LIVE : FOLLOW_BACK;
@@ -228,12 +242,27 @@ static int try_again(Follow *f, FollowItem *ret)
 	return r;
 }
 
+/* One attempt. */
+static int try_again(Follow *f, FollowItem *ret)
+{
+	_cleanup_json_ json_object *error = NULL;
+	FollowState before = f->state;
+	int r;
+
+	r = connect_again(f);
+	if (r > 0)
+		return r;
+	if (r == 0)
+		r = subscribe(f, &error);
+	return conclude(f, before, r, error, ret);
+}
+
 static int reconnect(Follow *f, FollowItem *ret)
 {
 	int r;
 
 	while ((r = try_again(f, ret)) == -EAGAIN) {
-		r = pause_longer(f);
+		r = interrupt_sleep_watched(next_pause_ms(f));
 		if (r < 0)
 			return r;
 	}
@@ -284,6 +313,20 @@ static int on_notification(Follow *f, const char *method, json_object *params, F
 	return 1;
 }
 
+/* As on_notification(). */
+static int on_reply(
+	const Follow *f, CallMessage message, uint64_t id, json_object *payload, FollowItem *ret)
+{
+	if (!f->request->wants_replies)
+		return 1;
+	*ret = (FollowItem){ .kind = FOLLOW_REPLY, .id = id };
+	if (message == CALL_RESULT)
+		ret->result = payload;
+	else
+		ret->error = payload;
+	return 0;
+}
+
 static int receive(Follow *f, int idle_ms, FollowItem *ret)
 {
 	for (;;) {
@@ -304,7 +347,7 @@ static int receive(Follow *f, int idle_ms, FollowItem *ret)
 		if (r == CALL_NOTIFICATION && method)
 			r = on_notification(f, method, payload, ret);
 		else if (r >= 0)
-			r = 1; /* the reply to a follow_send() */
+			r = on_reply(f, (CallMessage)r, id, payload, ret);
 		if (r <= 0)
 			return r;
 	}
@@ -332,15 +375,91 @@ int follow_next(Follow *f, int idle_ms, FollowItem *ret)
 	return r < 0 ? context_lost(f->ctx, r) : r;
 }
 
+/* The reply to what ask() has asked. */
+static int hear(Follow *f, FollowItem *ret)
+{
+	_cleanup_json_ json_object *message = NULL;
+	json_object *payload = NULL;
+	FollowState before = f->state;
+	const char *method = NULL;
+	uint64_t id = 0;
+	int r;
+
+	r = call_receive(f->call, 0, &message);
+	if (r == 0)
+		r = call_classify(message, &id, &method, &payload);
+	if (r == -EINTR || r == -ENOMEM || r == -EPIPE)
+		return r;
+	if (r == -ETIME || r == CALL_NOTIFICATION || (r >= 0 && id != 0 && id != f->asked)) {
+		ret->kind = FOLLOW_IDLE;
+		return 0;
+	}
+	f->asked = 0;
+	if (r == CALL_RESULT)
+		r = subscribed(f, payload);
+	return conclude(f, before, r, payload, ret);
+}
+
+static int begin_again(Follow *f, FollowItem *ret)
+{
+	int r;
+
+	ret->kind = FOLLOW_IDLE;
+	if (clock_monotonic_us() < f->retry_us)
+		return 0;
+	r = connect_again(f);
+	if (r > 0)
+		return r;
+	if (r == 0)
+		r = ask(f, &f->asked);
+	return r == 0 ? 0 : conclude(f, f->state, r, NULL, ret);
+}
+
+int follow_poll(Follow *f, FollowItem *ret)
+{
+	int r;
+
+	if (f->state != DISCONNECTED && f->state != REPLACED)
+		return follow_next(f, 0, ret);
+	*ret = (FollowItem){ 0 };
+	r = f->asked > 0 ? hear(f, ret) : begin_again(f, ret);
+	if (r != -EAGAIN)
+		return r;
+	f->retry_us = clock_monotonic_us() + next_pause_ms(f) * USEC_PER_MSEC;
+	ret->kind = FOLLOW_IDLE;
+	return 0;
+}
+
+int follow_fd(const Follow *f)
+{
+	return f->call ? call_fd(f->call) : -1;
+}
+
+int follow_due_ms(const Follow *f)
+{
+	uint64_t now = clock_monotonic_us();
+
+	if (f->call)
+		return CALL_FOREVER;
+	return now >= f->retry_us ? 0 : (int)((f->retry_us - now) / USEC_PER_MSEC + 1);
+}
+
+int follow_ask(Follow *f, const char *method, const Buf *params, uint64_t *ret_id)
+{
+	int r;
+
+	*ret_id = 0;
+	if (f->state != FOLLOWING)
+		return 0;
+	r = call_send(f->call, method, params, ret_id);
+	return r == -ECONNRESET ? 0 : r;
+}
+
 int follow_send(Follow *f, const char *method, const Buf *params)
 {
 	uint64_t id;
-	int r;
 
-	if (f->state != FOLLOWING)
-		return 0;
-	r = call_send(f->call, method, params, &id);
-	return r == -ECONNRESET ? 0 : r;
+	return follow_ask(f, method, params, &id);
 }
 
 bool follow_notice(const FollowItem *item, Notice *ret)

@@ -21,6 +21,7 @@ typedef struct FollowRequest {
 	uint64_t after;           /* with has_after */
 	const char *after_option; /* what a person said it with; NULL: nobody did */
 	uint64_t last;            /* 0: not asked for */
+	bool wants_replies;       /* FOLLOW_REPLY; else they are passed over */
 } FollowRequest;
 
 typedef enum FollowKind {
@@ -32,12 +33,15 @@ typedef enum FollowKind {
 	FOLLOW_LOST,     /* the connection; the next call waits for the daemon */
 	FOLLOW_BACK,     /* subscribed again */
 	FOLLOW_REPLACED, /* the log is another one, from whose beginning it goes on */
+	FOLLOW_REPLY,    /* to a follow_ask(): id, and result or error */
 } FollowKind;
 
 typedef struct FollowItem {
 	FollowKind kind;
 	json_object *event; /* lent until the next call */
 	uint64_t from, to;
+	uint64_t id;
+	json_object *result, *error; /* lent, too; one of them is there */
 } FollowItem;
 
 typedef struct Follow Follow;
@@ -53,6 +57,17 @@ DEFINE_CLEANUP(Follow *, follow_free)
  * refuses to go on. */
 int follow_next(Follow *f, int idle_ms, FollowItem *ret) _must_check_;
 
+/* The same without waiting, for who has more to look after: FOLLOW_IDLE where there is nothing now;
+ * without a connection each call is one attempt, as soon as that is due. */
+int follow_poll(Follow *f, FollowItem *ret) _must_check_;
+/* What to wait for until the next follow_poll(): a descriptor, or -1; and how long at most, or
+ * CALL_FOREVER. */
+int follow_fd(const Follow *f);
+int follow_due_ms(const Follow *f);
+
+/* Sends a request over the same connection; *ret_id is what its reply will bear. 0: there is no
+ * connection, or it is being lost, and with it the reply. */
+int follow_ask(Follow *f, const char *method, const Buf *params, uint64_t *ret_id) _must_check_;
 /* Sends a request over the same connection; its reply is of no interest. Without a connection, or
  * with one that is being lost, it is as if it had been sent: ask again after FOLLOW_BACK. */
 int follow_send(Follow *f, const char *method, const Buf *params) _must_check_;
