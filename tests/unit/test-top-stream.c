@@ -1,0 +1,161 @@
+#include "client/top-stream.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/jsonx.h"
+#include "tests/lib/check-main.h"
+
+static TopStream s;
+
+static void setup(void)
+{
+	top_stream_open(&s, "a", 10, 100);
+}
+
+static void teardown(void)
+{
+	top_stream_close(&s);
+}
+
+static json_object *parse(const char *text)
+{
+	json_object *o = NULL;
+
+	ck_assert_int_eq(jsonx_parse(text, strlen(text), &o, NULL), 0);
+	return o;
+}
+
+static void page(const char *events, uint64_t seq, bool more, uint64_t newest_seq)
+{
+	char text[1024];
+	_cleanup_json_ json_object *o = NULL;
+
+	(void)snprintf(text, sizeof(text), "{\"events\":[%s],\"seq\":%llu,\"more\":%s}", events,
+		(unsigned long long)seq, more ? "true" : "false");
+	o = parse(text);
+	ck_assert_int_eq(top_stream_add_page(&s, o, newest_seq), 0);
+}
+
+static int chunk(uint64_t seq, const char *id, const char *channel, const char *json_text)
+{
+	char text[1024];
+	_cleanup_json_ json_object *o = NULL;
+
+	(void)snprintf(text, sizeof(text),
+		"{\"seq\":%llu,\"type\":\"AgentPartialOutput\",\"agent_id\":\"%s\",\"channel\":\"%"
+		"s\","
+		"\"chunk\":\"%s\"}",
+		(unsigned long long)seq, id, channel, json_text);
+	o = parse(text);
+	return top_stream_event(&s, o);
+}
+
+static void assert_line(size_t age, TopStreamKind kind, const char *text)
+{
+	const TopStreamLine *line = top_stream_line(&s, age);
+
+	ck_assert_ptr_nonnull(line);
+	ck_assert_int_eq(line->kind, kind);
+	ck_assert_uint_eq(line->len, strlen(text));
+	ck_assert(line->len == 0 || memcmp(line->text, text, line->len) == 0);
+}
+
+START_TEST(test_where_it_begins)
+{
+	_cleanup_buf_ Buf params = { 0 };
+
+	ck_assert(top_stream_is_open(&s));
+	ck_assert_int_eq(top_stream_write_page(&s, &params), 0);
+	ck_assert_int_eq(buf_terminate(&params), 0);
+	ck_assert_str_eq(params.data, "{\"after\":9,\"limit\":1000,\"agents\":[\"a\"]}");
+	top_stream_open(&s, "b", 10, 1000000);
+	ck_assert_uint_eq(s.seq, 1000000 - TOP_STREAM_BACK);
+	top_stream_open(&s, "c", 0, 5);
+	ck_assert_uint_eq(s.seq, 0);
+	top_stream_close(&s);
+	ck_assert(!top_stream_is_open(&s));
+	ck_assert_int_eq(chunk(7, "", "output", "x"), 0);
+}
+END_TEST
+
+/* What the subscription brings before the pages have caught up comes with them. */
+START_TEST(test_seam)
+{
+	ck_assert_int_eq(chunk(101, "a", "output", "early\\n"), 0);
+	page("{\"seq\":50,\"type\":\"AgentPartialOutput\",\"channel\":\"output\",\"chunk\":"
+	     "\"one\\n\"}",
+		60, true, 101);
+	ck_assert(s.reading);
+	page("", 100, false, 101);
+	ck_assert(s.reading);
+	page("{\"seq\":101,\"type\":\"AgentPartialOutput\",\"channel\":\"output\",\"chunk\":"
+	     "\"early\\n\"},"
+	     "{\"seq\":103,\"type\":\"AgentPartialOutput\",\"channel\":\"output\",\"chunk\":"
+	     "\"ahead\\n\"}",
+		103, false, 102);
+	ck_assert(!s.reading);
+	ck_assert_int_eq(chunk(103, "a", "output", "ahead\\n"), 0);
+	ck_assert_int_eq(chunk(104, "b", "output", "another's\\n"), 0);
+	ck_assert_int_eq(chunk(105, "a", "output", "last\\n"), 1);
+	ck_assert_uint_eq(s.n, 4);
+	assert_line(3, TOP_STREAM_OUTPUT, "one");
+	assert_line(2, TOP_STREAM_OUTPUT, "early");
+	assert_line(1, TOP_STREAM_OUTPUT, "ahead");
+	assert_line(0, TOP_STREAM_OUTPUT, "last");
+	ck_assert_ptr_null(top_stream_line(&s, 4));
+}
+END_TEST
+
+START_TEST(test_lines)
+{
+	_cleanup_json_ json_object *end = parse("{\"seq\":300,\"type\":\"AgentCompleted\",\"agent_"
+						"id\":\"a\",\"chunks\":1,\"bytes\":2,"
+						"\"duration_ms\":3}");
+
+	page("", 200, false, 100);
+	ck_assert_int_eq(chunk(201, "a", "output", "a\\tb"), 1);
+	ck_assert_int_eq(chunk(202, "a", "output", "c\\r\\n\\n"), 1);
+	ck_assert_int_eq(chunk(203, "a", "output", "unfinished"), 1);
+	ck_assert_int_eq(chunk(204, "a", "error", "oh"), 1);
+	ck_assert_int_eq(chunk(205, "a", "reasoning", "hm"), 1);
+	assert_line(4, TOP_STREAM_OUTPUT, "a       bc");
+	assert_line(3, TOP_STREAM_OUTPUT, "");
+	assert_line(2, TOP_STREAM_OUTPUT, "unfinished");
+	assert_line(1, TOP_STREAM_ERROR, "oh");
+	assert_line(0, TOP_STREAM_REASONING, "hm");
+	ck_assert_int_eq(top_stream_event(&s, end), 1);
+	ck_assert_int_eq(top_stream_line(&s, 0)->kind, TOP_STREAM_LIFE);
+	ck_assert_mem_eq(top_stream_line(&s, 0)->text, "completed", 9);
+	ck_assert_uint_eq(s.n, 6);
+}
+END_TEST
+
+START_TEST(test_bounded)
+{
+	page("", 200, false, 100);
+	for (uint64_t i = 0; i < TOP_STREAM_LINES + 50; i++)
+		ck_assert_int_eq(chunk(201 + i, "a", "output", "line\\n"), 1);
+	ck_assert_uint_eq(s.n, TOP_STREAM_LINES);
+	for (uint64_t i = 0; i < TOP_STREAM_BYTES; i++)
+		ck_assert_int_eq(chunk(10000 + i, "a", "output", "€€€"), 1);
+	for (size_t age = 0; top_stream_line(&s, age); age++)
+		ck_assert_uint_le(top_stream_line(&s, age)->len, TOP_STREAM_BYTES);
+	/* No character is cut in two. */
+	ck_assert_uint_eq(top_stream_line(&s, 1)->len % 3, 0);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *suite = suite_create("top-stream");
+	TCase *t = tcase_create("top-stream");
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, test_where_it_begins);
+	tcase_add_test(t, test_seam);
+	tcase_add_test(t, test_lines);
+	tcase_add_test(t, test_bounded);
+	suite_add_tcase(suite, t);
+	return suite;
+}
