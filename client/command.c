@@ -46,6 +46,7 @@ const Command *const command_table[] = {
 	&command_spawn_agent,
 	&command_stats,
 	&command_status,
+	&command_top,
 	&command_wait,
 	&command_watch,
 	NULL,

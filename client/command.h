@@ -40,6 +40,7 @@ extern const Command command_show;
 extern const Command command_spawn_agent;
 extern const Command command_stats;
 extern const Command command_status;
+extern const Command command_top;
 extern const Command command_wait;
 extern const Command command_watch;
 

@@ -7,7 +7,7 @@
 set -euo pipefail
 
 build=(gcc libc6-dev meson ninja-build pkgconf libevent-dev libjson-c-dev libsystemd-dev
-    libsqlite3-dev libinih-dev libcurl4 libcurl4-openssl-dev ca-certificates)
+    libsqlite3-dev libinih-dev libcurl4 libcurl4-openssl-dev libncursesw6 libncurses-dev ca-certificates)
 checks=(check python3 git clang clang-format clang-tidy libclang-rt-14-dev shellcheck valgrind
     libc6-dbg stress-ng jq netcat-openbsd socat tmux systemd util-linux procps sqlite3
     redis-tools nats-server task-spooler supervisor openssl scdoc mandoc prometheus

@@ -1068,6 +1068,14 @@ test_no_provider() {
     json '.[0] == {providers: []}'
 }
 
+test_top() {
+    run 'top without a terminal' 2 top
+    out_is ''
+    err_has 'top draws on a terminal, and this is none'
+    run 'top of an order that is none' 2 top --sort nope
+    err_has 'must be one of: state age rate bytes backend group id'
+}
+
 test_ephemeral() {
     local -x TMPDIR=$dir/tmp
     mkdir "$TMPDIR"
@@ -1200,6 +1208,7 @@ test_completion
 test_messages_file
 test_metrics
 test_no_provider
+test_top
 test_replaced
 test_ephemeral
 

@@ -29,6 +29,7 @@ LIBRARIES = (
     (r"sqlite3\.h", r"daemon/eventlog/catalog[^/]*$"),
     (r"systemd/", r"daemon/[^/]+\.c$|daemon/control/listener[^/]*$"),
     (r"curl/", r"daemon/backend/(curl|http[^/]*)\.[ch]$"),
+    (r"curses\.h", r"client/screen\.c$"),
     (r"ini\.h", r"daemon/config-[^/]+\.c$"),
     (r"json-c/|json\.h", r"(common|daemon|client)/"),
     (r"pthread\.h|threads\.h", r"common/log\.c$|daemon/"),

@@ -33,6 +33,7 @@ CALLS = (
     ("daemon", "orchestrator_say_error", 3),
     ("client", "context_fail", 2),
     ("client", "output_say", 0),
+    ("client", "top_say", 1),
 )
 
 # Here every string of words is a message, or a part of one.
@@ -43,6 +44,7 @@ FILES = (
     "client/messages.c",
     "client/option.c",
     "client/render-stream.c",
+    "client/screen.c",
     "common/dlib.c",
     "common/schema.c",
     "daemon/agent/orchestrator-run.c",
@@ -80,6 +82,8 @@ NO_ERRORS = {
     "Too large response headers",  # what libcurl says
     "Final from",  # what a mock says
     "all is well",
+    "… has ended",  # what top says of an agent
+    "… goes on",
     "the configuration is good",
     # daemon/check.c: notes, and parts of its summary
     "there is none; the next start makes it",
@@ -135,6 +139,7 @@ PUT_TOGETHER = {
     "cannot read … from …:": ("cannot read … from …: …",),
     "agent … …": ("agent … failed: …", "agent … cancelled: …"),
     "message … …": (),
+    "; install the package `libncursesw6`": ("… cannot be loaded: …; install the package `libncursesw6`",),
     "standard input": (),
     # '…' is not …: what a value must be
     "a whole number": (),
