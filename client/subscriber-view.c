@@ -38,14 +38,18 @@ static int cell_filter(json_object *row, Buf *b)
 		const char *key, *before;
 	} members[] = {
 		{ "correlation_id", "correlation id " },
-		{ "labels", "labels " },
 		{ "types", "types " },
 		{ "until", "until " },
 	};
 	uint64_t agents = jsonx_get_uint(row, "agents", 0);
+	uint64_t labels = jsonx_get_uint(row, "labels", 0);
 	size_t start = b->len;
 	int r = agents > 0 ? buf_append_count(b, agents, "agent") : 0;
 
+	if (r == 0 && labels > 0 && b->len > start)
+		r = buf_append_str(b, ", ");
+	if (r == 0 && labels > 0)
+		r = buf_append_count(b, labels, "label");
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(members); i++)
 		r = append_member(row, members[i].key, members[i].before, start, b);
 	return r == 0 && b->len == start ? buf_append_str(b, "everything") : r;

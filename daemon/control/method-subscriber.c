@@ -1,7 +1,8 @@
 /* subscriber.list: who reads along, and how far they have come.
  *
- * Of a filter it tells what its client asked for; of the client what the socket says of it, and
- * nothing that would have to be looked up. */
+ * Of a filter's agents and labels it tells how many they are: an entry has a bound, and with it what
+ * a page costs main. Of the client it tells what the socket says, and nothing that would have to be
+ * looked up. */
 #include <errno.h>
 #include <string.h>
 
@@ -21,27 +22,15 @@ static void write_types(JsonWriter *w, uint32_t types)
 	jw_array_end(w);
 }
 
-static void write_labels(JsonWriter *w, const Filter *f)
-{
-	if (f->n_labels == 0)
-		return;
-	jw_key(w, "labels");
-	jw_object_begin(w);
-	for (size_t i = 0; i < f->n_labels; i++) {
-		jw_key_escaped(w, f->labels[i].name, strlen(f->labels[i].name));
-		jw_cstring(w, f->labels[i].value);
-	}
-	jw_object_end(w);
-}
-
 static void write_filter(JsonWriter *w, const Filter *f)
 {
 	if (f->by_agents)
 		jw_key_uint(w, "agents", f->n_agents);
+	if (f->n_labels > 0)
+		jw_key_uint(w, "labels", f->n_labels);
 	write_types(w, f->types);
 	if (f->correlation_id)
 		jw_key_cstring(w, "correlation_id", f->correlation_id);
-	write_labels(w, f);
 }
 
 static void write_position(JsonWriter *w, const Subscription *s)
