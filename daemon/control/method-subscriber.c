@@ -1,8 +1,8 @@
 /* subscriber.list: who reads along, and how far they have come.
  *
- * Of a filter's agents and labels it tells how many they are: an entry has a bound, and with it what
- * a page costs main. Of the client it tells what the socket says, and nothing that would have to be
- * looked up. */
+ * Of a filter's agents and labels it tells how many they are: an entry has a bound, and with it
+ * what a page costs main. Of the client it tells what the socket says, and nothing that would have
+ * to be looked up. */
 #include <errno.h>
 #include <string.h>
 

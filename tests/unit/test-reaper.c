@@ -1,5 +1,4 @@
-/* daemon/reaper/: a real reaper, and its client on a loop. A pipe that all processes of a job
- * inherit tells when the last of them is gone. */
+/* daemon/reaper/: a real one, and its client. A pipe tells when all processes of a job are gone. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -9,7 +8,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "common/clock.h"
@@ -18,6 +16,7 @@
 #include "daemon/reaper/reaper.h"
 #include "tests/lib/check-main.h"
 #include "tests/lib/fault.h"
+#include "tests/lib/libc-signals.h"
 #include "tests/lib/temp-dir.h"
 
 #define AGENT_A "aaaaaaaa-0000-4000-8000-000000000001"
@@ -95,24 +94,12 @@ static bool wait_for(const bool *flag, unsigned ms)
 
 static void run_for(unsigned ms)
 {
-	bool never = false;
-	wait_for(&never, ms);
-}
-
-/* As a parent may leave them to the daemon: sigaction() does not touch these two. */
-static void ignore_signals_of_libc(void)
-{
-	struct {
-		void (*handler)(int sig);
-		uint64_t rest[8];
-	} action = { .handler = SIG_IGN };
-	for (long sig = 32; sig < SIGRTMIN; sig++)
-		ck_assert_int_eq(syscall(SYS_rt_sigaction, sig, &action, NULL, NSIG / 8), 0);
+	wait_for(&(bool){ false }, ms);
 }
 
 static void setup(void)
 {
-	ignore_signals_of_libc();
+	libc_signals_ignore();
 	temp_dir_init(&dir);
 	setenv("HOME", "/usr/bin", 1);
 	ck_assert_int_eq(reaper_fork(dir.path, 1, 0, DELEGATION_OFF, &reaper), 0);
@@ -257,8 +244,8 @@ START_TEST(says_what_could_not_be_started)
 }
 END_TEST
 
-/* Its own session and group, no signal blocked or ignored, no descriptor too many, nothing in its
- * environment that was not given. */
+/* A session of its own, no signal blocked or ignored, no stray descriptor, the given environment.
+ */
 START_TEST(gives_a_clean_start)
 {
 	static const struct {
