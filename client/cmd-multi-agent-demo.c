@@ -135,7 +135,7 @@ static void view(Output *o, json_object *summary)
 {
 	json_object *chunks = jsonx_get(summary, "chunks_by_agent", json_type_object);
 	json_object *order = jsonx_get(summary, "order", json_type_array);
-	uint64_t shown = 0;
+	size_t shown = 0;
 
 	output_printf(o, "\n");
 	output_color(o, COLOR_BOLD);

@@ -418,8 +418,8 @@ static void plan_retry(Daemon *d)
 {
 	int64_t us = projection_retry_us(orchestrator_projection(d->orchestrator));
 	struct timeval wait = {
-		.tv_sec = us / (int64_t)USEC_PER_SEC,
-		.tv_usec = us % (int64_t)USEC_PER_SEC,
+		.tv_sec = (time_t)(us / (int64_t)USEC_PER_SEC),
+		.tv_usec = (suseconds_t)(us % (int64_t)USEC_PER_SEC),
 	};
 	uint64_t at_us;
 

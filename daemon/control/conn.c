@@ -34,7 +34,7 @@ int conn_server_new(struct event_base *base, const ConnHooks *hooks, uint64_t ma
 		return -ENOMEM;
 	s->base = base;
 	s->hooks = *hooks;
-	s->max_line_bytes = max_request_bytes;
+	s->max_line_bytes = (size_t)max_request_bytes;
 	list_init(&s->conns);
 	list_init(&s->dirty);
 	conn_groups_init(&s->groups);
@@ -69,9 +69,9 @@ ConnTotals *conn_server_totals(ConnServer *s)
 
 void conn_server_set_max_request_bytes(ConnServer *s, uint64_t max_request_bytes)
 {
-	s->max_line_bytes = max_request_bytes;
+	s->max_line_bytes = (size_t)max_request_bytes;
 	list_foreach (node, &s->conns)
-		container_of(node, Conn, node)->in.max_line_bytes = max_request_bytes;
+		container_of(node, Conn, node)->in.max_line_bytes = s->max_line_bytes;
 }
 
 void conn_hand_out_lines(Conn *c)

@@ -160,7 +160,10 @@ static void on_wait_ended(AgentWaiter *w, Agent *a, AgentChange change)
 static int start_wait_timer(AgentCall *call)
 {
 	int64_t ms = jsonx_get_int(call->params, "timeout_ms", -1);
-	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+	struct timeval tv = {
+		.tv_sec = (time_t)(ms / 1000),
+		.tv_usec = (suseconds_t)(ms % 1000 * 1000),
+	};
 
 	if (ms < 0)
 		return 0;

@@ -170,7 +170,7 @@ static int deliver(Walk *w, uint64_t seq, const IndexRecord *record, const char 
 static int is_line_of(Walk *w, uint64_t n, uint64_t start, const IndexRecord *record)
 {
 	IndexRecord made;
-	int r = read_data(w, start, record->end - start);
+	int r = read_data(w, start, (size_t)(record->end - start));
 
 	if (r >= 0)
 		r = segment_index_line(w->data.data, w->data.len, w->segment->base + n - 1,
@@ -220,7 +220,7 @@ static int check_record(Walk *w, const IndexRecord *record, bool verify)
 	if (!segment_record_makes_sense(record, w->pos) || record->end > w->size)
 		return -EBADMSG;
 	if (read)
-		r = read_data(w, w->pos, record->end - w->pos);
+		r = read_data(w, w->pos, (size_t)(record->end - w->pos));
 	if (r < 0)
 		return r;
 	if (read && crc32c(w->data.data, w->data.len) != record->crc) {
@@ -306,7 +306,7 @@ static int use_index(Walk *w, bool verify)
 
 static int tell_record(Walk *w, uint64_t seq, const IndexRecord *record, uint64_t start)
 {
-	size_t len = record->end - start;
+	size_t len = (size_t)(record->end - start);
 	int r;
 
 	if (segment_is_hole(record))

@@ -215,8 +215,8 @@ static void wait_for_work(Server *s)
 
 	int64_t us = timeout_us(s);
 	struct timespec timeout = {
-		.tv_sec = us / (int64_t)USEC_PER_SEC,
-		.tv_nsec = us % (int64_t)USEC_PER_SEC * 1000,
+		.tv_sec = (time_t)(us / (int64_t)USEC_PER_SEC),
+		.tv_nsec = (long)(us % (int64_t)USEC_PER_SEC * 1000),
 	};
 	if (ppoll(s->polls, s->n_lines + 1, us < 0 ? NULL : &timeout, NULL) < 0)
 		for (size_t i = 0; i <= s->n_lines; i++)

@@ -71,9 +71,9 @@ static int take_strings(const char **at, const char *end, uint32_t n, char ***re
 
 static int payload_read(const ReaperRequest *request, int fd, Payload *p)
 {
-	size_t len = request->payload_bytes;
-	if (len > REAPER_PAYLOAD_MAX_BYTES || request->argc == 0 || request->argc > len ||
-		request->envc > len)
+	size_t len = (size_t)request->payload_bytes;
+	if (request->payload_bytes > REAPER_PAYLOAD_MAX_BYTES || request->argc == 0 ||
+		request->argc > len || request->envc > len)
 		return -E2BIG;
 	p->text = malloc(len);
 	if (!p->text)

@@ -67,12 +67,12 @@ static struct {
 
 static uint64_t chance_state;
 
-static uint64_t chance(uint64_t below)
+static size_t chance(uint64_t below)
 {
 	chance_state ^= chance_state << 13;
 	chance_state ^= chance_state >> 7;
 	chance_state ^= chance_state << 17;
-	return chance_state % below;
+	return (size_t)(chance_state % below);
 }
 
 static unsigned env_number(const char *name, unsigned otherwise)

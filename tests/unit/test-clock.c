@@ -98,7 +98,10 @@ static bool time_is_right(time_t secs)
 /* Of 400 years. */
 START_TEST(every_day)
 {
-	for (time_t day = 0; day < 146097; day++) {
+	/* Where time_t has 32 bits, libc knows of no more to compare with. */
+	time_t end = sizeof(time_t) < 8 ? INT32_MAX / 86400 : 146097;
+
+	for (time_t day = 0; day < end; day++) {
 		if (!time_is_right(day * 86400 + day % 86400))
 			ck_abort_msg("day %ld", (long)day);
 	}

@@ -68,7 +68,7 @@ START_TEST(test_order)
 	ck_assert_uint_eq(eventlog_end_seq(f.log), 1);
 	ck_assert_uint_eq(eventlog_oldest_seq(f.log), 1);
 	for (uint64_t i = 1; i <= 500; i++) {
-		emit(1, i % 50);
+		emit(1, (size_t)(i % 50));
 		if (i % 7 == 0)
 			log_fixture_flush(&f);
 	}
