@@ -139,7 +139,8 @@ int reaper_proc_agent_id(pid_t pid, char *out, size_t size)
 	(void)snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
 
 	ssize_t n = read_proc(path, text, ENVIRON_MAX_BYTES);
-	if (n == 0 || n == -ESRCH)
+	/* What has let go of its memory, on its way to become a zombie, is root's in /proc. */
+	if (n == 0 || n == -ESRCH || n == -EACCES || n == -EPERM)
 		return -EAGAIN;
 	if (n < 0)
 		return -ENOENT;

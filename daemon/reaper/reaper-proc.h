@@ -37,7 +37,7 @@ int reaper_proc_stat(pid_t pid, ReaperProc *ret) _must_check_;
  * -ESRCH. */
 int reaper_proc_children(pid_t pid, PidList *l) _must_check_;
 
-/* The value of LIONGATE_AGENT_ID, cut to `size`. -ENOENT: not there, or not to be read; -EAGAIN:
- * no environment at all, which a process also shows in the middle of an execve(), and when it
- * has ended. */
+/* The value of LIONGATE_AGENT_ID, cut to `size`. -ENOENT: not there; -EAGAIN: no
+ * environment at all, or none that may be read, which a process also shows in the middle of an
+ * execve(), and when it ends. */
 int reaper_proc_agent_id(pid_t pid, char *out, size_t size) _must_check_;
