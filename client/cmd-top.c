@@ -283,7 +283,9 @@ static int show(Top *t, const Filter *filter)
 	_cleanup_buf_ Buf why = { 0 };
 	int r;
 
-	r = screen_open(t->ctx->out.color, &why);
+	r = interrupt_catch_quit();
+	if (r == 0)
+		r = screen_open(t->ctx->out.color, &why);
 	if (r == -ENOENT)
 		return context_fail(t->ctx, EXIT_CODE_FAILED, "%.*s", (int)why.len, why.data);
 	if (r < 0)

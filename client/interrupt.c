@@ -37,28 +37,41 @@ static void on_signal(int number)
 	errno = saved;
 }
 
-int interrupt_init(void)
+static int handle(int number)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-	struct sigaction sa = { .sa_handler = on_signal };
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	struct sigaction old, sa = { .sa_handler = on_signal };
 
-	if (pipe2(wake_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
-		return -errno;
+	/* What nohup set to be ignored stays so. */
+	if (sigaction(number, NULL, &old) == 0 && old.sa_handler == SIG_IGN)
+		return 0;
 	/* One at a time: the handler counts. */
 	sigemptyset(&sa.sa_mask);
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		sigaddset(&sa.sa_mask, signals[i]);
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
-		struct sigaction old;
+	return sigaction(number, &sa, NULL) < 0 ? -errno : 0;
+}
 
-		/* What nohup set to be ignored stays so. */
-		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN)
-			continue;
-		if (sigaction(signals[i], &sa, NULL) < 0)
-			return -errno;
-	}
-	sa.sa_handler = SIG_IGN;
-	return sigaction(SIGPIPE, &sa, NULL) < 0 ? -errno : 0;
+int interrupt_init(void)
+{
+	struct sigaction sa = { .sa_handler = SIG_IGN };
+	int r;
+
+	if (pipe2(wake_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	r = handle(SIGINT);
+	if (r == 0)
+		r = handle(SIGTERM);
+	if (r == 0)
+		r = handle(SIGHUP);
+	if (r == 0 && sigaction(SIGPIPE, &sa, NULL) < 0)
+		r = -errno;
+	return r;
+}
+
+int interrupt_catch_quit(void)
+{
+	return handle(SIGQUIT);
 }
 
 void interrupt_set_patience(int signals)

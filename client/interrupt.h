@@ -14,6 +14,8 @@
 
 /* Installs the handlers; SIGPIPE is ignored from here on: writing says -EPIPE. -errno. */
 int interrupt_init(void) _must_check_;
+/* SIGQUIT, too, from here on: for who has changed the terminal. -errno. */
+int interrupt_catch_quit(void) _must_check_;
 /* How many signals end the process from within the handler (2 by default); at once, if as many have
  * come. */
 void interrupt_set_patience(int signals);

@@ -122,7 +122,7 @@ static int start(Buf *why)
 
 int screen_open(bool color, Buf *why)
 {
-	sigset_t resized;
+	sigset_t in_wait;
 	int r;
 
 	r = load(why);
@@ -144,9 +144,12 @@ int screen_open(bool color, Buf *why)
 	curses.curs_set(0);
 	if (color)
 		start_colors();
-	sigemptyset(&resized);
-	sigaddset(&resized, SIGWINCH);
-	sigprocmask(SIG_BLOCK, &resized, &old_mask);
+	/* What ncurses does for a terminal that is left with Ctrl-Z is not to come amid something
+	 * else that it does. */
+	sigemptyset(&in_wait);
+	sigaddset(&in_wait, SIGWINCH);
+	sigaddset(&in_wait, SIGTSTP);
+	sigprocmask(SIG_BLOCK, &in_wait, &old_mask);
 	(void)screen_resize();
 	return 0;
 }

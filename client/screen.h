@@ -5,8 +5,8 @@
  * (text_append_safe()); it is cut to columns here. Nothing appears before screen_refresh(), and
  * then only what has changed.
  *
- * Owns the terminal's modes from screen_open() to screen_close(). SIGWINCH is blocked in between,
- * but for screen_wait(). Thread: main. */
+ * Owns the terminal's modes from screen_open() to screen_close(), but while SIGTSTP has stopped the
+ * process. SIGWINCH and SIGTSTP are blocked in between, but for screen_wait(). Thread: main. */
 #pragma once
 
 #include <poll.h>

@@ -14,6 +14,8 @@ from harness import running_orphans
 CTL = os.environ.get("LIONGATECTL", os.path.join(ROOT, "build", "client", "liongatectl"))
 NEVER_MS = 3600000
 NO_LEAK_CHECK = {"ASAN_OPTIONS": "detect_leaks=0"}
+# A shell with job control: in tmux there is none.
+SUSPENDED = r'"$@"; stty -a | grep -o "[-]*\(echo\|icanon\)\b"; echo "Enter goes on"; read line; fg'
 HEAD, TITLES, BODY = 0, 3, 4
 PROVIDER = {"kind": "openai", "base_url": "http://127.0.0.1:1/v1", "model": "some-model", "max_concurrent": "3"}
 
@@ -275,6 +277,7 @@ class Life(TopCase):
         for name, leave, code in (
             ("q", lambda top: top.press("q"), 0),
             ("Ctrl-C", lambda top: top.press("C-c"), 130),
+            ("Ctrl-\\", lambda top: top.press("C-\\"), 131),
             ("SIGTERM", lambda top: os.kill(top.pid(), signal.SIGTERM), 143),
         ):
             with self.subTest(name):
@@ -285,6 +288,22 @@ class Life(TopCase):
                 self.assertEqual(top.expect_end(), (code, whole))
                 self.assertEqual((top.tell("alternate_on"), top.tell("cursor_flag")), ("0", "1"))
                 top.close()
+
+    def test_suspend(self):
+        """Ctrl-Z leaves the terminal as it was before, and with `fg` the screen is back."""
+        top = tmux.Terminal(["sh", "-mc", SUSPENDED, "sh", CTL, "--socket", self.daemon.socket, "top"], env=NO_LEAK_CHECK)
+        self.addCleanup(top.close)
+        top.expect_text("no agents")
+        top.press("C-z")
+        lines = top.expect_text("Enter goes on")
+        self.assertIn("icanon", lines)
+        self.assertIn("echo", lines)
+        self.assertEqual((top.tell("alternate_on"), top.tell("cursor_flag")), ("0", "1"))
+        top.press("Enter")
+        top.expect_text("no agents", "q quit")
+        self.assertEqual((top.tell("alternate_on"), top.tell("cursor_flag")), ("1", "0"))
+        top.press("q")
+        self.assertEqual(top.expect_end()[0], 0)
 
     def test_the_terminal_goes(self):
         top = self.top(env=NO_LEAK_CHECK)

@@ -14,7 +14,7 @@ import harness
 from harness import TIMEOUT, Timeout, alive, children, eventually
 
 # The screen that stays when the program has ended says how, and how it has left the terminal.
-WRAPPER = r'trap : INT; "$@"; printf "\nended with %d\n" $?; stty -a | grep -o "[-]*\(echo\|icanon\|isig\)\b"; echo over; exec cat'
+WRAPPER = r'trap : INT QUIT; "$@"; printf "\nended with %d\n" $?; stty -a | grep -o "[-]*\(echo\|icanon\|isig\)\b"; echo over; exec cat'
 
 
 def installed():
