@@ -153,11 +153,12 @@ static int end(Top *t)
 static int open_stream(Top *t)
 {
 	const TopAgent *a = top_model_find(&t->model, t->selected);
+	int r;
 
 	if (t->page != TOP_PAGE_AGENTS || !a)
 		return 0;
-	top_stream_open(&t->stream, a->id, a->first_seq, t->model.newest_seq);
-	return top_ask_stream(t);
+	r = top_stream_open(&t->stream, a->id, a->first_seq, a->last_seq);
+	return r < 0 ? r : top_ask_stream(t);
 }
 
 static int close_stream(Top *t)

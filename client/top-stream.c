@@ -20,19 +20,6 @@ void top_stream_close(TopStream *s)
 	*s = (TopStream){ 0 };
 }
 
-void top_stream_open(TopStream *s, const char *agent_id, uint64_t first_seq, uint64_t newest_seq)
-{
-	size_t len = strnlen(agent_id, sizeof(s->agent_id) - 1);
-	uint64_t before = first_seq > 0 ? first_seq - 1 : 0;
-
-	top_stream_close(s);
-	memcpy(s->agent_id, agent_id, len);
-	s->seq = newest_seq > TOP_STREAM_BACK ? newest_seq - TOP_STREAM_BACK : 0;
-	if (before > s->seq)
-		s->seq = before;
-	s->reading = true;
-}
-
 /* ---- Lines ---- */
 
 static TopStreamLine *newest(TopStream *s)
@@ -148,20 +135,26 @@ static int add_text(TopStream *s, TopStreamKind kind, const char *bytes, size_t 
 
 /* ---- Events ---- */
 
+/* A line of its own. */
+static int add_note(TopStream *s, const char *text, size_t len)
+{
+	int r;
+
+	if (newest(s))
+		newest(s)->ended = true;
+	r = add_bytes(s, TOP_STREAM_LIFE, text, len);
+	if (r == 0)
+		end_line(s, TOP_STREAM_LIFE);
+	return r;
+}
+
 static int add_life(TopStream *s, json_object *event)
 {
 	int r;
 
 	buf_clear(&s->scratch, PROTOCOL_MAX_CHUNK_BYTES);
 	r = describe_event(event, &s->scratch);
-	if (r < 0)
-		return r;
-	if (newest(s))
-		newest(s)->ended = true;
-	r = add_bytes(s, TOP_STREAM_LIFE, s->scratch.data, s->scratch.len);
-	if (r == 0)
-		end_line(s, TOP_STREAM_LIFE);
-	return r;
+	return r < 0 ? r : add_note(s, s->scratch.data, s->scratch.len);
 }
 
 static int add_event(TopStream *s, json_object *event)
@@ -196,6 +189,21 @@ int top_stream_event(TopStream *s, json_object *event)
 		return 0;
 	r = add_event(s, event);
 	return r < 0 ? r : 1;
+}
+
+int top_stream_open(TopStream *s, const char *agent_id, uint64_t first_seq, uint64_t last_seq)
+{
+	static const char cut[] = "earlier events are left out";
+	size_t len = strnlen(agent_id, sizeof(s->agent_id) - 1);
+
+	top_stream_close(s);
+	memcpy(s->agent_id, agent_id, len);
+	s->reading = true;
+	s->seq = first_seq > 0 ? first_seq - 1 : 0;
+	if (last_seq <= TOP_STREAM_BACK || last_seq - TOP_STREAM_BACK <= s->seq)
+		return 0;
+	s->seq = last_seq - TOP_STREAM_BACK;
+	return add_note(s, cut, strlen(cut));
 }
 
 int top_stream_write_page(const TopStream *s, Buf *params)

@@ -17,7 +17,8 @@
 
 #define TOP_STREAM_LINES 1000
 #define TOP_STREAM_BYTES 2048
-/* How far back in the log the first page begins at most: it is to be read at once. */
+/* How far back from the agent's newest event the first page begins at most: it is to be read at
+ * once. */
 #define TOP_STREAM_BACK  50000U
 #define TOP_STREAM_PAGE  1000U
 
@@ -46,9 +47,10 @@ typedef struct TopStream {
 	Buf scratch;
 } TopStream;
 
-/* Closes what is open. `newest_seq` is how far the subscription has come, `first_seq` where the
- * agent begins. */
-void top_stream_open(TopStream *s, const char *agent_id, uint64_t first_seq, uint64_t newest_seq);
+/* Closes what is open. `first_seq` is where the agent begins, `last_seq` its newest event that is
+ * known. -ENOMEM. */
+int top_stream_open(
+	TopStream *s, const char *agent_id, uint64_t first_seq, uint64_t last_seq) _must_check_;
 void top_stream_close(TopStream *s);
 static inline bool top_stream_is_open(const TopStream *s)
 {
@@ -57,7 +59,7 @@ static inline bool top_stream_is_open(const TopStream *s)
 
 /* The parameters of the next page. */
 int top_stream_write_page(const TopStream *s, Buf *params) _must_check_;
-/* A page has come; `newest_seq` as above. -ENOMEM. */
+/* A page has come; `newest_seq` is how far the subscription has come. -ENOMEM. */
 int top_stream_add_page(TopStream *s, json_object *page, uint64_t newest_seq) _must_check_;
 /* The subscription brings an event, of whatever agent. 1: it is shown. -ENOMEM. */
 int top_stream_event(TopStream *s, json_object *event) _must_check_;

@@ -10,7 +10,7 @@ static TopStream s;
 
 static void setup(void)
 {
-	top_stream_open(&s, "a", 10, 100);
+	ck_assert_int_eq(top_stream_open(&s, "a", 10, 100), 0);
 }
 
 static void teardown(void)
@@ -69,10 +69,14 @@ START_TEST(test_where_it_begins)
 	ck_assert_int_eq(top_stream_write_page(&s, &params), 0);
 	ck_assert_int_eq(buf_terminate(&params), 0);
 	ck_assert_str_eq(params.data, "{\"after\":9,\"limit\":1000,\"agents\":[\"a\"]}");
-	top_stream_open(&s, "b", 10, 1000000);
+	ck_assert_uint_eq(s.n, 0);
+	ck_assert_int_eq(top_stream_open(&s, "b", 10, 1000000), 0);
 	ck_assert_uint_eq(s.seq, 1000000 - TOP_STREAM_BACK);
-	top_stream_open(&s, "c", 0, 5);
+	ck_assert_uint_eq(s.n, 1);
+	assert_line(0, TOP_STREAM_LIFE, "earlier events are left out");
+	ck_assert_int_eq(top_stream_open(&s, "c", 0, 5), 0);
 	ck_assert_uint_eq(s.seq, 0);
+	ck_assert_uint_eq(s.n, 0);
 	top_stream_close(&s);
 	ck_assert(!top_stream_is_open(&s));
 	ck_assert_int_eq(chunk(7, "", "output", "x"), 0);
