@@ -8,7 +8,7 @@
 
 #define PAGE 1000
 
-static int write_params(const AgentListQuery *q, uint64_t limit, uint64_t before, Buf *b)
+int agent_list_write_params(const AgentListQuery *q, uint64_t limit, uint64_t before, Buf *b)
 {
 	JsonWriter w;
 	int r;
@@ -56,7 +56,7 @@ static int fetch_page(Context *ctx, const AgentListQuery *q, json_object *agents
 
 	if (q->limit > 0 && q->limit - have < limit)
 		limit = q->limit - have;
-	r = write_params(q, limit, *before, &params);
+	r = agent_list_write_params(q, limit, *before, &params);
 	if (r == 0)
 		r = context_call(ctx, "agent.list", &params, &page);
 	if (r != 0)

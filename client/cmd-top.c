@@ -1,7 +1,7 @@
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
-#include "client/agent-list.h"
 #include "client/command.h"
 #include "client/interrupt.h"
 #include "client/screen.h"
@@ -11,14 +11,11 @@
 
 /* No more than ten pictures a second: more cannot be told apart, and a slow line would lag behind.
  */
-#define DRAW_EVERY_US  (100 * USEC_PER_MSEC)
+#define DRAW_EVERY_US (100 * USEC_PER_MSEC)
 /* Events are taken for so long before keys have their turn. */
-#define SLICE_US       (50 * USEC_PER_MSEC)
-/* Of those that have ended, so many are there from the beginning. */
-#define ENDED_AT_FIRST 200
-
+#define SLICE_US      (50 * USEC_PER_MSEC)
 /* Who presses Ctrl-C again and again wants out, but with a terminal that works. */
-#define PATIENCE 5
+#define PATIENCE      5
 
 enum {
 	OPT_SORT,
@@ -52,51 +49,7 @@ static const Option options[] = {
 	{ 0 },
 };
 
-/* ---- The snapshot ---- */
-
-/* Newest first as they come, so that of those that have ended the oldest are the first to go. */
-static int add_agents(Top *t, json_object *list)
-{
-	json_object *agents = jsonx_get(list, "agents", json_type_array);
-	int r = 0;
-
-	for (size_t i = json_object_array_length(agents); r == 0 && i-- > 0;)
-		r = top_model_add(&t->model, json_object_array_get_idx(agents, i));
-	return r;
-}
-
-static int add_in_states(
-	Top *t, const Filter *filter, const char *const *states, size_t n, uint64_t limit)
-{
-	_cleanup_json_ json_object *list = NULL;
-	AgentListQuery query = {
-		.filter = *filter,
-		.states = states,
-		.n_states = n,
-		.group = t->model.only_group,
-		.limit = limit,
-	};
-	int r;
-
-	r = agent_list_fetch(t->ctx, &query, &list);
-	return r != 0 ? r : add_agents(t, list);
-}
-
-/* Those that live before those that have ended: whoever ends in between is in the second, too. */
-static int take_snapshot(Top *t, const Filter *filter)
-{
-	static const char *const live[] = { "queued", "running" };
-	static const char *const ended[] = { "completed", "failed", "cancelled" };
-	int r;
-
-	r = add_in_states(t, filter, live, ARRAY_SIZE(live), 0);
-	if (r == 0)
-		r = add_in_states(t, filter, ended, ARRAY_SIZE(ended), ENDED_AT_FIRST);
-	/* From here on everything goes over the subscription's connection. */
-	call_free(t->ctx->call);
-	t->ctx->call = NULL;
-	return r;
-}
+/* ---- Events ---- */
 
 /* Where the subscription is to begin: before the snapshot, which knows what it has from before. */
 static int find_newest_seq(Top *t)
@@ -112,10 +65,11 @@ static int find_newest_seq(Top *t)
 	if (!jsonx_get(log, "newest_seq", json_type_int))
 		return context_lost(t->ctx, -EBADMSG);
 	t->model.newest_seq = jsonx_get_uint(log, "newest_seq", 0);
+	/* From here on everything goes over the subscription's connection. */
+	call_free(t->ctx->call);
+	t->ctx->call = NULL;
 	return 0;
 }
-
-/* ---- Events ---- */
 
 static int on_event(Top *t, json_object *event)
 {
@@ -127,21 +81,27 @@ static int on_event(Top *t, json_object *event)
 }
 
 /* What became of agents within the gap is not known: they are asked for anew. */
-static int on_gap(Top *t, const FollowItem *item, const Filter *filter)
+static int on_gap(Top *t, const FollowItem *item)
+{
+	top_say(t, "gap: events %" PRIu64 " to %" PRIu64 " are gone", item->from, item->to);
+	top_snapshot_want(t, item->to);
+	if (item->to > t->model.newest_seq)
+		t->model.newest_seq = item->to;
+	/* Pages that are still to come say it themselves. */
+	if (!top_stream_is_open(&t->stream) || t->stream.reading)
+		return 0;
+	return top_stream_skip(&t->stream, item->to, "are gone");
+}
+
+/* What was known of the old log is worth nothing; the new one is told from its beginning. */
+static void on_replaced(Top *t)
 {
 	top_model_clear(&t->model);
-	t->model.newest_seq = item->to;
-	return take_snapshot(t, filter);
+	top_stream_close(&t->stream);
+	t->snapshot = (TopSnapshot){ 0 };
 }
 
-static int on_back(Top *t)
-{
-	t->connected = true;
-	t->listed_us = 0;
-	return top_ask_stream(t);
-}
-
-static int on_item(Top *t, const FollowItem *item, const Filter *filter)
+static int on_item(Top *t, const FollowItem *item)
 {
 	t->dirty = true;
 	switch (item->kind) {
@@ -150,26 +110,25 @@ static int on_item(Top *t, const FollowItem *item, const Filter *filter)
 	case FOLLOW_REPLY:
 		return top_on_reply(t, item);
 	case FOLLOW_GAP:
-		return on_gap(t, item, filter);
+		return on_gap(t, item);
 	case FOLLOW_LOST:
 		t->connected = false;
 		top_forget_asked(t);
 		return 0;
 	case FOLLOW_REPLACED:
-		top_model_clear(&t->model);
-		top_stream_close(&t->stream);
+		on_replaced(t);
 		return 0;
 	case FOLLOW_BACK:
-		return on_back(t);
 	case FOLLOW_LIVE:
-		return t->connected ? 0 : on_back(t);
+		t->connected = true;
+		return 0;
 	default:
 		return 0;
 	}
 }
 
 /* 1: there may be more. */
-static int take_events(Top *t, const Filter *filter)
+static int take_events(Top *t)
 {
 	uint64_t until_us = clock_monotonic_us() + SLICE_US;
 
@@ -181,7 +140,7 @@ static int take_events(Top *t, const Filter *filter)
 			return r;
 		if (item.kind == FOLLOW_IDLE)
 			return 0;
-		r = on_item(t, &item, filter);
+		r = on_item(t, &item);
 		if (r != 0)
 			return r;
 	} while (clock_monotonic_us() < until_us);
@@ -198,11 +157,14 @@ static uint64_t time_until(uint64_t due_us, uint64_t now_us)
 /* How long there is nothing to do unless something comes. */
 static int idle_ms(const Top *t, uint64_t drawn_us, uint64_t now_us)
 {
-	uint64_t wait_us = time_until(t->model.ticked_us + USEC_PER_SEC, now_us);
+	uint64_t due_us = t->model.ticked_us + USEC_PER_SEC, wait_us;
 	int ms, due_ms = follow_due_ms(t->follow);
 
-	if (t->dirty && time_until(drawn_us + DRAW_EVERY_US, now_us) < wait_us)
-		wait_us = time_until(drawn_us + DRAW_EVERY_US, now_us);
+	if (t->dirty && drawn_us + DRAW_EVERY_US < due_us)
+		due_us = drawn_us + DRAW_EVERY_US;
+	if (top_ask_due_us(t) < due_us)
+		due_us = top_ask_due_us(t);
+	wait_us = time_until(due_us, now_us);
 	ms = (int)((wait_us + USEC_PER_MSEC - 1) / USEC_PER_MSEC);
 	return due_ms != CALL_FOREVER && due_ms < ms ? due_ms : ms;
 }
@@ -248,16 +210,16 @@ static int draw_if_due(Top *t, uint64_t *drawn_us)
 	return top_draw(t, now_us);
 }
 
-static int loop(Top *t, const Filter *filter)
+static int loop(Top *t)
 {
 	uint64_t drawn_us = 0;
 
 	while (!t->leaving) {
-		int more = take_events(t, filter);
+		int more = take_events(t);
 		int r = more < 0 || more > 1 ? more : take_keys(t);
 
 		if (r == 0)
-			r = top_ask_list(t, clock_monotonic_us());
+			r = top_ask_wanted(t, clock_monotonic_us());
 		if (r == 0)
 			r = draw_if_due(t, &drawn_us);
 		if (r == 0 && !t->leaving)
@@ -276,7 +238,7 @@ static void tell_error(Output *o, const char *message, json_object *error)
 	output_text_ops.error(o, message, error);
 }
 
-static int show(Top *t, const Filter *filter)
+static int show(Top *t)
 {
 	static const OutputOps ops = { .error = tell_error };
 	const OutputOps *before = t->ctx->out.ops;
@@ -292,7 +254,7 @@ static int show(Top *t, const Filter *filter)
 		return r;
 	interrupt_set_patience(PATIENCE);
 	t->ctx->out.ops = &ops;
-	r = loop(t, filter);
+	r = loop(t);
 	screen_close();
 	t->ctx->out.ops = before;
 	return r;
@@ -303,15 +265,15 @@ static int run_top(Top *t, const Filter *filter)
 	FollowRequest request = { .filter = filter, .has_after = true, .wants_replies = true };
 	int r;
 
+	t->filter_asked = filter;
+	top_snapshot_want(t, 0);
 	r = find_newest_seq(t);
 	request.after = t->model.newest_seq;
-	if (r == 0)
-		r = take_snapshot(t, filter);
 	if (r == 0)
 		r = follow_new(t->ctx, &request, &t->follow);
 	if (r == 0) {
 		t->connected = true;
-		r = show(t, filter);
+		r = show(t);
 	}
 	follow_free(t->follow);
 	return r;

@@ -8,6 +8,9 @@
 #include "common/jsonx.h"
 
 #define LIST_EVERY_US  USEC_PER_SEC
+/* After a page that had nothing more to come, though something has come by now. */
+#define CATCH_UP_US    (100 * USEC_PER_MSEC)
+#define RETRY_US       USEC_PER_SEC
 #define MESSAGE_FOR_US (5 * USEC_PER_SEC)
 
 void top_say(Top *t, const char *format, ...)
@@ -21,17 +24,62 @@ void top_say(Top *t, const char *format, ...)
 	t->dirty = true;
 }
 
-int top_ask_list(Top *t, uint64_t now_us)
+static bool is_wanted(const Top *t, TopAsk what)
 {
-	TopAsk what = t->page == TOP_PAGE_PROVIDERS ? TOP_ASK_PROVIDERS : TOP_ASK_SUBSCRIBERS;
+	if (!t->connected || t->asked[what] > 0)
+		return false;
+	switch (what) {
+	case TOP_ASK_PROVIDERS:
+		return t->page == TOP_PAGE_PROVIDERS;
+	case TOP_ASK_SUBSCRIBERS:
+		return t->page == TOP_PAGE_SUBSCRIBERS;
+	case TOP_ASK_STREAM:
+		return top_stream_is_open(&t->stream) && t->stream.reading;
+	case TOP_ASK_SNAPSHOT:
+		return t->snapshot.owed;
+	default:
+		return false;
+	}
+}
 
-	if (t->page == TOP_PAGE_AGENTS || t->asked[what] > 0 ||
-		(t->listed_us > 0 && now_us - t->listed_us < LIST_EVERY_US))
-		return 0;
-	t->listed_us = now_us;
-	return follow_ask(t->follow,
-		what == TOP_ASK_PROVIDERS ? "provider.list" : "subscriber.list", NULL,
-		&t->asked[what]);
+static int ask(Top *t, TopAsk what, uint64_t now_us)
+{
+	static const char *const methods[_TOP_ASK_MAX] = {
+		[TOP_ASK_PROVIDERS] = "provider.list",
+		[TOP_ASK_SUBSCRIBERS] = "subscriber.list",
+		[TOP_ASK_STREAM] = "events.read",
+		[TOP_ASK_SNAPSHOT] = "agent.list",
+	};
+	_cleanup_buf_ Buf params = { 0 };
+	int r = 0;
+
+	if (what == TOP_ASK_STREAM)
+		r = top_stream_write_page(&t->stream, &params);
+	else if (what == TOP_ASK_SNAPSHOT)
+		r = top_snapshot_write_page(t, now_us, &params);
+	else
+		t->due_us[what] = now_us + LIST_EVERY_US;
+	return r < 0 ? r : follow_ask(t->follow, methods[what], &params, &t->asked[what]);
+}
+
+int top_ask_wanted(Top *t, uint64_t now_us)
+{
+	int r = 0;
+
+	for (TopAsk what = 0; r == 0 && what < _TOP_ASK_MAX; what++)
+		if (is_wanted(t, what) && now_us >= t->due_us[what])
+			r = ask(t, what, now_us);
+	return r;
+}
+
+uint64_t top_ask_due_us(const Top *t)
+{
+	uint64_t due_us = UINT64_MAX;
+
+	for (TopAsk what = 0; what < _TOP_ASK_MAX; what++)
+		if (is_wanted(t, what) && t->due_us[what] < due_us)
+			due_us = t->due_us[what];
+	return due_us;
 }
 
 int top_ask_cancel(Top *t, const char *agent_id)
@@ -52,20 +100,10 @@ int top_ask_cancel(Top *t, const char *agent_id)
 	return r;
 }
 
-int top_ask_stream(Top *t)
-{
-	_cleanup_buf_ Buf params = { 0 };
-	int r;
-
-	if (!top_stream_is_open(&t->stream) || !t->stream.reading)
-		return 0;
-	r = top_stream_write_page(&t->stream, &params);
-	return r < 0 ? r : follow_ask(t->follow, "events.read", &params, &t->asked[TOP_ASK_STREAM]);
-}
-
 void top_forget_asked(Top *t)
 {
 	memset(t->asked, 0, sizeof(t->asked));
+	memset(t->due_us, 0, sizeof(t->due_us));
 }
 
 /* ---- Replies ---- */
@@ -80,7 +118,8 @@ static int take_page(Top *t, json_object *page)
 {
 	int r = top_stream_add_page(&t->stream, page, t->model.newest_seq);
 
-	return r < 0 ? r : top_ask_stream(t);
+	t->due_us[TOP_ASK_STREAM] = r > 0 ? 0 : clock_monotonic_us() + CATCH_UP_US;
+	return r < 0 ? r : 0;
 }
 
 static int on_result(Top *t, TopAsk what, json_object *result)
@@ -99,37 +138,50 @@ static int on_result(Top *t, TopAsk what, json_object *result)
 		state = jsonx_get_string(result, "state", NULL);
 		top_say(t, "%.8s: %s", id ? id : "?", state ? state : "?");
 		return 0;
+	case TOP_ASK_SNAPSHOT:
+		t->due_us[what] = 0;
+		return top_snapshot_add_page(t, result);
 	default:
 		return take_page(t, result);
 	}
 }
 
-/* Retention has taken what the page was to begin with: it begins later. */
-static bool was_pruned(Top *t, json_object *error)
+/* What is not to be had is passed over, and that is said where it is missing. */
+static int on_page_refused(Top *t, json_object *error, const char *message)
 {
+	_cleanup_buf_ Buf what = { 0 };
 	json_object *data = jsonx_get(error, "data", json_type_object);
 	uint64_t oldest = jsonx_get_uint(data, "oldest_seq", 0);
+	int r;
 
-	if (oldest == 0 || oldest - 1 <= t->stream.seq)
-		return false;
-	t->stream.seq = oldest - 1;
-	return true;
+	/* Retention has taken what the page was to begin with: it begins later. */
+	if (oldest > 0 && oldest - 1 > t->stream.seq)
+		return top_stream_skip(&t->stream, oldest - 1, "are gone");
+	t->stream.reading = false;
+	r = buf_printf(&what, "cannot be read: %s", message);
+	if (r == 0)
+		r = buf_terminate(&what);
+	return r < 0 ? r : top_stream_skip(&t->stream, t->model.newest_seq, what.data);
 }
 
 static int on_error(Top *t, TopAsk what, json_object *error)
 {
+	json_object *data = jsonx_get(error, "data", json_type_object);
 	const char *message = jsonx_get_string(error, "message", NULL);
 
-	if (what == TOP_ASK_STREAM && was_pruned(t, error))
-		return top_ask_stream(t);
-	if (what == TOP_ASK_STREAM)
-		t->stream.reading = false;
 	if (!message)
 		message = "the daemon refused it";
-	if (what == TOP_ASK_CANCEL)
+	if (what == TOP_ASK_CANCEL) {
 		top_say(t, "not cancelled: %s", message);
-	else
-		top_say(t, "%s", message);
+		return 0;
+	}
+	if (jsonx_get_bool(data, "retryable", false))
+		t->due_us[what] = clock_monotonic_us() + RETRY_US;
+	else if (what == TOP_ASK_STREAM)
+		return on_page_refused(t, error, message);
+	else if (what == TOP_ASK_SNAPSHOT)
+		return context_refused(t->ctx, NULL, error);
+	top_say(t, "%s", message);
 	return 0;
 }
 

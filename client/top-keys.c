@@ -28,7 +28,7 @@ static int show_page(Top *t, TopPage page)
 {
 	t->page = page;
 	t->scroll = 0;
-	t->listed_us = 0;
+	t->due_us[TOP_ASK_PROVIDERS] = t->due_us[TOP_ASK_SUBSCRIBERS] = 0;
 	return 0;
 }
 
@@ -153,12 +153,11 @@ static int end(Top *t)
 static int open_stream(Top *t)
 {
 	const TopAgent *a = top_model_find(&t->model, t->selected);
-	int r;
 
 	if (t->page != TOP_PAGE_AGENTS || !a)
 		return 0;
-	r = top_stream_open(&t->stream, a->id, a->first_seq, a->last_seq);
-	return r < 0 ? r : top_ask_stream(t);
+	t->due_us[TOP_ASK_STREAM] = 0;
+	return top_stream_open(&t->stream, a->id, a->first_seq, a->last_seq);
 }
 
 static int close_stream(Top *t)

@@ -210,6 +210,7 @@ static int agent_new(TopModel *m, const char *id, json_object *spec, TopAgent **
 
 	if (!a)
 		return -ENOMEM;
+	a->round = m->round;
 	memcpy(a->id, id, strlen(id) + 1);
 	a->backend = backend_name(spec);
 	a->group = strdup(group ? group : "");
@@ -278,10 +279,27 @@ int top_model_add(TopModel *m, json_object *entry)
 		add(m, a);
 	}
 	a = top_model_find(m, id);
-	if (a)
+	if (a) {
+		a->round = m->round;
 		take_progress(m, a, entry);
+	}
 	drop_oldest(m);
 	return 0;
+}
+
+void top_model_begin_round(TopModel *m)
+{
+	m->round++;
+}
+
+void top_model_end_round(TopModel *m, uint64_t to)
+{
+	list_foreach_safe (node, &m->live) {
+		TopAgent *a = container_of(node, TopAgent, node);
+
+		if (a->round != m->round && a->last_seq <= to)
+			drop(m, a);
+	}
 }
 
 /* ---- Events ---- */

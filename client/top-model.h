@@ -31,7 +31,8 @@ typedef struct TopAgent {
 	char *about;  /* what a filter looks in, beside its state */
 	char *prompt; /* the beginning of it */
 	AgentState state;
-	bool waiting; /* for a provider */
+	bool waiting;   /* for a provider */
+	unsigned round; /* TopModel.round, when it was listed last, or spawned */
 	uint64_t first_seq, last_seq;
 	uint64_t spawned_us; /* realtime */
 	uint64_t chunks, bytes;
@@ -64,6 +65,7 @@ typedef struct TopModel {
 	ListNode live;                       /* newest last */
 	ListNode ended;                      /* whose end came last, last */
 	size_t n_by_state[_AGENT_STATE_MAX]; /* of those that are held */
+	unsigned round;                      /* of snapshots */
 	uint64_t newest_seq;                 /* that was seen */
 	uint64_t ticked_us;                  /* monotonic; 0: not yet */
 	uint64_t new_events, new_bytes;      /* since then */
@@ -80,6 +82,11 @@ int top_model_init(TopModel *m, const char *only_group) _must_check_;
 void top_model_done(TopModel *m);
 /* Forgets all agents. */
 void top_model_clear(TopModel *m);
+
+/* A snapshot begins, and is complete: who lived before the end of a gap (`to`) and was not in it
+ * lives no more. */
+void top_model_begin_round(TopModel *m);
+void top_model_end_round(TopModel *m, uint64_t to);
 
 /* An entry of agent.list. One that is known already is left alone, unless the entry is newer.
  * -ENOMEM. */

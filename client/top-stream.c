@@ -1,6 +1,7 @@
 #include "client/top-stream.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -237,5 +238,17 @@ int top_stream_add_page(TopStream *s, json_object *page, uint64_t newest_seq)
 	if (seq > s->seq)
 		s->seq = seq;
 	s->reading = more || s->seq < newest_seq;
-	return 0;
+	return more;
+}
+
+int top_stream_skip(TopStream *s, uint64_t to, const char *what)
+{
+	int r;
+
+	if (to <= s->seq)
+		return 0;
+	buf_clear(&s->scratch, SIZE_MAX);
+	r = buf_printf(&s->scratch, "events %" PRIu64 " to %" PRIu64 " %s", s->seq + 1, to, what);
+	s->seq = to;
+	return r < 0 ? r : add_note(s, s->scratch.data, s->scratch.len);
 }

@@ -59,8 +59,11 @@ static inline bool top_stream_is_open(const TopStream *s)
 
 /* The parameters of the next page. */
 int top_stream_write_page(const TopStream *s, Buf *params) _must_check_;
-/* A page has come; `newest_seq` is how far the subscription has come. -ENOMEM. */
+/* A page has come; `newest_seq` is how far the subscription has come. 1: the next one is there
+ * already. -ENOMEM. */
 int top_stream_add_page(TopStream *s, json_object *page, uint64_t newest_seq) _must_check_;
+/* The events up to `to` are not to be had, and a line says so: "events 6 to 9 are gone". */
+int top_stream_skip(TopStream *s, uint64_t to, const char *what) _must_check_;
 /* The subscription brings an event, of whatever agent. 1: it is shown. -ENOMEM. */
 int top_stream_event(TopStream *s, json_object *event) _must_check_;
 

@@ -253,7 +253,9 @@ static int draw_agents(Top *t)
 	}
 	if (n == 0)
 		(void)put(ROW_BODY, 0, SCREEN_DIM,
-			t->filter[0] ? "no agent matches the filter; Esc shows all" : "no agents");
+			t->snapshot.owed ? "asking the daemon"
+			: t->filter[0]   ? "no agent matches the filter; Esc shows all"
+					 : "no agents");
 	return r;
 }
 

@@ -34,13 +34,26 @@ typedef enum TopAsk {
 	TOP_ASK_SUBSCRIBERS,
 	TOP_ASK_CANCEL,
 	TOP_ASK_STREAM,
+	TOP_ASK_SNAPSHOT,
 	_TOP_ASK_MAX,
 } TopAsk;
 
+/* agent.list, page by page: at the beginning, and after a gap. */
+typedef struct TopSnapshot {
+	bool owed;
+	size_t step;       /* those that live, then those that have ended */
+	uint64_t before;   /* where its next page begins; 0: the first one */
+	uint64_t begun_us; /* monotonic */
+	uint64_t to;       /* the gap's end that it makes up for; 0: none */
+	uint64_t gap_to;   /* the newest gap's end */
+} TopSnapshot;
+
 typedef struct Top {
 	Context *ctx;
+	const Filter *filter_asked; /* which agents the daemon is asked for */
 	Follow *follow;
 	TopModel model;
+	TopSnapshot snapshot;
 	TopStream stream; /* of the agent that is opened */
 	TopPage page;
 	TopMode mode;
@@ -58,7 +71,7 @@ typedef struct Top {
 	uint64_t message_until_us;         /* monotonic */
 	json_object *lists[_TOP_PAGE_MAX]; /* the newest reply for each of the other pages */
 	uint64_t asked[_TOP_ASK_MAX];      /* request ids; 0: nothing is owed */
-	uint64_t listed_us;                /* monotonic: when a list was asked for last */
+	uint64_t due_us[_TOP_ASK_MAX];     /* monotonic: it is not asked for before */
 	bool connected;
 	bool leaving;
 	bool dirty; /* what is on the screen is not what there is */
@@ -69,15 +82,24 @@ void top_say(Top *t, const char *format, ...) _printf_(2, 3);
 
 /* top-ask.c. < 0: an error that ends it. */
 
-/* The list of the page that is shown, unless it is owed, or was asked for less than a second ago.
- */
-int top_ask_list(Top *t, uint64_t now_us) _must_check_;
+/* Whatever is wanted and due: the list of the page that is shown, the next page of the opened
+ * stream and of the snapshot. */
+int top_ask_wanted(Top *t, uint64_t now_us) _must_check_;
+/* When that has something to ask next; UINT64_MAX: not before something comes. */
+uint64_t top_ask_due_us(const Top *t);
 int top_ask_cancel(Top *t, const char *agent_id) _must_check_;
-/* The next page of the opened stream. */
-int top_ask_stream(Top *t) _must_check_;
 int top_on_reply(Top *t, const FollowItem *item) _must_check_;
 /* The connection is lost, and with it all replies. */
 void top_forget_asked(Top *t);
+
+/* top-snapshot.c */
+
+/* One is owed, which makes up for what was lost up to `gap_to`. Several gaps are one snapshot. */
+void top_snapshot_want(Top *t, uint64_t gap_to);
+/* The parameters of its next page. */
+int top_snapshot_write_page(Top *t, uint64_t now_us, Buf *params) _must_check_;
+/* An exit code, or -errno. */
+int top_snapshot_add_page(Top *t, json_object *page) _must_check_;
 
 /* top-keys.c */
 int top_on_key(Top *t, int key) _must_check_;

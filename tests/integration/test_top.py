@@ -9,6 +9,8 @@ import unittest
 from common import *
 
 import tmux
+from fake_daemon import TIME as WHEN
+from fake_daemon import FakeDaemon, Refusal
 from harness import running_orphans
 
 CTL = os.environ.get("LIONGATECTL", os.path.join(ROOT, "build", "client", "liongatectl"))
@@ -204,6 +206,114 @@ class Stream(TopCase):
         top.press("Escape")
         self.expect_row(raw, "\\xff\\xfe\\x1b[5;5Hhere")
         self.assertEqual((top.tell("pane_title"), top.tell("alternate_on")), (title, "1"))
+
+
+class Scripted(FakeDaemon):
+    """A log of 100 events, and what its methods say. `notices`: method -> what follows its next reply."""
+
+    def __init__(self, methods):
+        super().__init__({"daemon.status": {"log": {"newest_seq": 100}}, **methods})
+        self._seq = 100
+        self.notices = {}
+
+    def _answer(self, request):
+        notices = self.notices.pop(request["method"], ())
+        return [*super()._answer(request), *({"jsonrpc": "2.0", "method": m, "params": params} for m, params in notices)]
+
+    def _events(self, params):
+        return ()
+
+
+def entry(agent, state="running", **more):
+    counts = {"chunks": 0, "bytes": 0, "first_seq": 91, "last_seq": 95}
+    return {"agent_id": agent, "state": state, "backend": "mock", "group": "", "spawned_at": WHEN, **counts, **more}
+
+
+def lists(*agents):
+    """agent.list, of these."""
+    return lambda params: {"agents": [agent for agent in agents if agent["state"] in params["state"]]}
+
+
+def output(seq, agent, chunk):
+    return {"seq": seq, "time": WHEN, "type": "AgentPartialOutput", "agent_id": agent, "channel": "output", "chunk": chunk}
+
+
+@unittest.skipUnless(tmux.installed(), "there is no tmux")
+class Refused(unittest.TestCase):
+    """What a daemon does seldom."""
+
+    def top(self, agents, **methods):
+        self.fake = Scripted({"agent.list": agents, **{name.replace("_", "."): answer for name, answer in methods.items()}})
+        self.addCleanup(self.fake.close)
+        top = tmux.Terminal([CTL, "--socket", self.fake.socket, "top"])
+        self.addCleanup(top.close)
+        return top
+
+    def calls(self, method):
+        return len(self.fake.params(method))
+
+    def test_gaps(self):
+        """Several are one snapshot, which is asked for until it comes, and nobody is shown who is not any more."""
+        top = self.top(lists(entry("one"), entry("two"), entry("old", "completed")), provider_list={"providers": []})
+        top.expect_text("agents: 3")
+        before = self.calls("agent.list")
+        after = lists(entry("two", "failed", last_seq=103), entry("new", last_seq=104), entry("old", "completed"))
+
+        def listed(params):
+            self.fake.methods["agent.list"] = after
+            raise Refusal("log_unavailable", "not now")
+
+        self.fake.methods["agent.list"] = listed
+        self.fake.notices["provider.list"] = [("gap", {"from": n, "to": n + 4}) for n in range(101, 151, 5)]
+        top.press("2")
+        top.expect_text("none")
+        top.press("1")
+        lines = top.expect(lambda lines: sorted(rows(lines)) == ["new", "old", "two"], "they are asked for anew")
+        self.assertEqual([line.split()[:2] for line in lines[BODY:-1] if line.startswith("two")], [["two", "failed"]])
+        self.assertLess(self.calls("agent.list") - before, 10)
+
+    def test_a_gap_in_a_stream(self):
+        page = {"events": [output(95, "one", "before\n")], "seq": 100, "more": False}
+        top = self.top(lists(entry("one")), events_read=page, agent_cancel={"agent_id": "one", "state": "running"})
+        top.expect_text("agents: 1")
+        top.press("Enter")
+        top.expect_text("before")
+        self.fake.notices["agent.cancel"] = [("gap", {"from": 101, "to": 105}), ("event", output(106, "one", "after\n"))]
+        top.press("x", "y")
+        lines = top.expect_text("after", "gap: events 101 to 105 are gone")
+        self.assertEqual([line for line in lines[BODY:-1] if line], ["before", "-- events 101 to 105 are gone", "after"])
+
+    def test_a_page_later(self):
+        """What is refused for now is asked for again."""
+
+        def read(params):
+            raise Refusal("log_unavailable", "not now")
+
+        top = self.top(lists(entry("one")), events_read=read)
+        top.expect_text("agents: 1")
+        top.press("Enter")
+        top.expect_text("not now", "reading")
+        self.fake.methods["events.read"] = {"events": [output(95, "one", "at last")], "seq": 100, "more": False}
+        top.expect_text("at last")
+
+    def test_a_page_never(self):
+        def read(params):
+            raise Refusal("not_found", "it is a pity")
+
+        top = self.top(lists(entry("one")), events_read=read)
+        top.expect_text("agents: 1")
+        top.press("Enter")
+        top.expect_text("-- events 91 to 100 cannot be read: it is a pity")
+        top.expect_gone("reading")
+
+    def test_catching_up_has_time(self):
+        """Pages that do not reach what the subscription has brought are asked for ten times a second."""
+        top = self.top(lists(entry("one")), events_read={"events": [], "seq": 99, "more": False})
+        top.expect_text("agents: 1")
+        began = time.monotonic()
+        top.press("Enter")
+        eventually(lambda: self.calls("events.read") > 5, "it asks again")
+        self.assertLessEqual(self.calls("events.read"), 2 + 10 * (time.monotonic() - began))
 
 
 class Pages(TopCase):

@@ -179,6 +179,27 @@ START_TEST(test_snapshot)
 }
 END_TEST
 
+/* A gap, 10 to 20: who has ended in it is not listed any more, or as what it has become. */
+START_TEST(test_rounds)
+{
+	spawn(1, "ended", "g");
+	spawn(2, "gone", "g");
+	spawn(3, "lives", "g");
+	spawn(4, "speaks", "g");
+	say(5, "AgentCompleted", "ended", ",\"chunks\":0,\"bytes\":0");
+	top_model_begin_round(&m);
+	say(21, "AgentStarted", "speaks", ",\"attempt\":1");
+	spawn(22, "new", "g");
+	entry("{\"agent_id\":\"lives\",\"state\":\"queued\",\"last_seq\":3}");
+	top_model_end_round(&m, 20);
+	assert_view(TOP_ORDER_ID, false, "", "ended lives new speaks");
+	/* Without a gap nobody goes. */
+	top_model_begin_round(&m);
+	top_model_end_round(&m, 0);
+	ck_assert_uint_eq(m.n, 4);
+}
+END_TEST
+
 START_TEST(test_group)
 {
 	top_model_done(&m);
@@ -277,6 +298,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, test_errors);
 	tcase_add_test(t, test_others);
 	tcase_add_test(t, test_snapshot);
+	tcase_add_test(t, test_rounds);
 	tcase_add_test(t, test_group);
 	tcase_add_test(t, test_bounded);
 	tcase_add_test(t, test_rates);

@@ -34,7 +34,7 @@ static void page(const char *events, uint64_t seq, bool more, uint64_t newest_se
 	(void)snprintf(text, sizeof(text), "{\"events\":[%s],\"seq\":%llu,\"more\":%s}", events,
 		(unsigned long long)seq, more ? "true" : "false");
 	o = parse(text);
-	ck_assert_int_eq(top_stream_add_page(&s, o, newest_seq), 0);
+	ck_assert_int_eq(top_stream_add_page(&s, o, newest_seq), more);
 }
 
 static int chunk(uint64_t seq, const char *id, const char *channel, const char *json_text)
@@ -111,6 +111,23 @@ START_TEST(test_seam)
 }
 END_TEST
 
+/* What is not to be had leaves no silent hole. */
+START_TEST(test_skip)
+{
+	page("", 100, false, 100);
+	ck_assert_int_eq(chunk(101, "a", "output", "unfinished"), 1);
+	ck_assert_int_eq(top_stream_skip(&s, 101, "are gone"), 0);
+	ck_assert_uint_eq(s.n, 1);
+	ck_assert_int_eq(top_stream_skip(&s, 105, "are gone"), 0);
+	ck_assert_int_eq(chunk(105, "a", "output", "x"), 0);
+	ck_assert_int_eq(chunk(106, "a", "output", "y"), 1);
+	ck_assert_uint_eq(s.n, 3);
+	assert_line(2, TOP_STREAM_OUTPUT, "unfinished");
+	assert_line(1, TOP_STREAM_LIFE, "events 102 to 105 are gone");
+	assert_line(0, TOP_STREAM_OUTPUT, "y");
+}
+END_TEST
+
 START_TEST(test_lines)
 {
 	_cleanup_json_ json_object *end = parse("{\"seq\":300,\"type\":\"AgentCompleted\",\"agent_"
@@ -158,6 +175,7 @@ Suite *test_suite(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, test_where_it_begins);
 	tcase_add_test(t, test_seam);
+	tcase_add_test(t, test_skip);
 	tcase_add_test(t, test_lines);
 	tcase_add_test(t, test_bounded);
 	suite_add_tcase(suite, t);
