@@ -321,6 +321,8 @@ const Command command_top = {
 		"and its last line; totals, and a line of bars for events a second. Keys sort and\n"
 		"filter, open an agent to watch what it writes, and cancel it after a question;\n"
 		"further pages have providers and subscribers. `h` shows the keys, `q` leaves.\n"
+		"Of the agents that have ended, the newest 200 are listed at first, and the last\n"
+		"1000 stay; totals count all that were listed.\n"
 		"It needs the library ncurses and a terminal, of 80 columns and 24 lines or any\n"
 		"other size. When the daemon is restarted it waits, and goes on.\n",
 	.example = "  liongatectl top\n"

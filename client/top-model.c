@@ -132,18 +132,19 @@ static void drop(TopModel *m, TopAgent *a)
 	*at = a->hash_next;
 	list_remove(&a->node);
 	m->n--;
-	m->n_by_state[a->state]--;
+	if (!agent_state_is_final(a->state))
+		m->n_by_state[a->state]--;
 	agent_free(a);
 }
 
-static size_t n_ended(const TopModel *m)
+static size_t n_live(const TopModel *m)
 {
-	return m->n - m->n_by_state[AGENT_STATE_QUEUED] - m->n_by_state[AGENT_STATE_RUNNING];
+	return m->n_by_state[AGENT_STATE_QUEUED] + m->n_by_state[AGENT_STATE_RUNNING];
 }
 
 static void drop_oldest(TopModel *m)
 {
-	while (n_ended(m) > TOP_MAX_ENDED)
+	while (m->n - n_live(m) > TOP_MAX_ENDED)
 		drop(m, container_of(m->ended.next, TopAgent, node));
 }
 
@@ -248,25 +249,39 @@ static AgentState state_of(json_object *entry)
 	return state < 0 ? AGENT_STATE_QUEUED : (AgentState)state;
 }
 
+/* Its last line is how it has ended. */
+static int take_ending(TopModel *m, TopAgent *a, json_object *event)
+{
+	int r;
+
+	buf_clear(&m->scratch, SIZE_MAX);
+	r = describe_event(event, &m->scratch);
+	if (r == 0)
+		top_line_set(&a->line, m->scratch.data, m->scratch.len);
+	return r;
+}
+
 /* How far the entry says that it has come. */
-static void take_progress(TopModel *m, TopAgent *a, json_object *entry)
+static int take_progress(TopModel *m, TopAgent *a, json_object *entry)
 {
 	uint64_t last_seq = jsonx_get_uint(entry, "last_seq", 0);
+	json_object *ending = jsonx_get(entry, "ending", json_type_object);
 
 	if (last_seq < a->last_seq)
-		return;
+		return 0;
 	set_state(m, a, state_of(entry));
 	a->waiting = jsonx_get(entry, "waiting", json_type_object) != NULL;
 	a->chunks = a->ticked_chunks = jsonx_get_uint(entry, "chunks", 0);
 	a->bytes = jsonx_get_uint(entry, "bytes", 0);
 	a->last_seq = last_seq;
+	return ending && a->state != AGENT_STATE_COMPLETED ? take_ending(m, a, ending) : 0;
 }
 
 int top_model_add(TopModel *m, json_object *entry)
 {
 	const char *id = describe_agent_id(entry);
 	TopAgent *a = NULL;
-	int r;
+	int r = 0;
 
 	if (is_new(m, id, entry)) {
 		r = make_room(m);
@@ -281,10 +296,10 @@ int top_model_add(TopModel *m, json_object *entry)
 	a = top_model_find(m, id);
 	if (a) {
 		a->round = m->round;
-		take_progress(m, a, entry);
+		r = take_progress(m, a, entry);
 	}
 	drop_oldest(m);
-	return 0;
+	return r;
 }
 
 void top_model_begin_round(TopModel *m)
@@ -341,7 +356,6 @@ static int on_output(TopModel *m, TopAgent *a, json_object *event)
 static int on_ended(TopModel *m, TopAgent *a, json_object *event, bool completed)
 {
 	const char *code = jsonx_get_string(event, "code", NULL);
-	int r;
 
 	a->chunks = jsonx_get_uint(event, "chunks", a->chunks);
 	a->bytes = jsonx_get_uint(event, "bytes", a->bytes);
@@ -352,11 +366,7 @@ static int on_ended(TopModel *m, TopAgent *a, json_object *event, bool completed
 	set_state(m, a,
 		code && strcmp(code, "cancelled") == 0 ? AGENT_STATE_CANCELLED
 						       : AGENT_STATE_FAILED);
-	buf_clear(&m->scratch, SIZE_MAX);
-	r = describe_event(event, &m->scratch);
-	if (r == 0)
-		top_line_set(&a->line, m->scratch.data, m->scratch.len);
-	return r;
+	return take_ending(m, a, event);
 }
 
 static int on_agent_event(TopModel *m, TopAgent *a, json_object *event, EventType type)
@@ -389,12 +399,14 @@ int top_model_event(TopModel *m, json_object *event)
 	TopAgent *a;
 	int r;
 
-	m->new_events++;
 	if (seq > m->newest_seq)
 		m->newest_seq = seq;
-	if (type == EVENT_TYPE_AGENT_SPAWNED)
-		return on_spawned(m, event, id);
+	r = type == EVENT_TYPE_AGENT_SPAWNED ? on_spawned(m, event, id) : 0;
+	if (r < 0)
+		return r;
 	a = top_model_find(m, id);
+	if (a || !m->only_group)
+		m->new_events++;
 	/* What the snapshot knew already. */
 	if (!a || seq <= a->last_seq || agent_state_is_final(a->state))
 		return 0;

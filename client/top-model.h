@@ -62,15 +62,16 @@ typedef struct TopModel {
 	TopAgent **buckets;
 	size_t n_buckets; /* a power of two */
 	size_t n;
-	ListNode live;                       /* newest last */
-	ListNode ended;                      /* whose end came last, last */
-	size_t n_by_state[_AGENT_STATE_MAX]; /* of those that are held */
-	unsigned round;                      /* of snapshots */
-	uint64_t newest_seq;                 /* that was seen */
-	uint64_t ticked_us;                  /* monotonic; 0: not yet */
-	uint64_t new_events, new_bytes;      /* since then */
-	double events_rate, bytes_rate;      /* a second, as of then */
-	TopSpark spark;                      /* of events_rate */
+	ListNode live;  /* newest last */
+	ListNode ended; /* whose end came last, last */
+	/* Those that live, and of those that have ended all that ever were held. */
+	size_t n_by_state[_AGENT_STATE_MAX];
+	unsigned round;                 /* of snapshots */
+	uint64_t newest_seq;            /* that was seen */
+	uint64_t ticked_us;             /* monotonic; 0: not yet */
+	uint64_t new_events, new_bytes; /* since then */
+	double events_rate, bytes_rate; /* a second, as of then */
+	TopSpark spark;                 /* of events_rate */
 	TopAgent **view;
 	size_t view_cap;
 	Buf scratch;

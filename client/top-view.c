@@ -48,8 +48,11 @@ static void draw_totals(const Top *t)
 	size_t column = put(ROW_TOTALS, 0, SCREEN_BOLD, "liongatectl top");
 	size_t columns = screen_columns();
 	const char *away = " waiting for the daemon ";
+	size_t total = 0;
 
-	column = put_printf(ROW_TOTALS, column + 2, SCREEN_PLAIN, "agents: %zu", t->model.n);
+	for (AgentState state = 0; state < _AGENT_STATE_MAX; state++)
+		total += t->model.n_by_state[state];
+	column = put_printf(ROW_TOTALS, column + 2, SCREEN_PLAIN, "agents: %zu", total);
 	for (AgentState state = 0; state < _AGENT_STATE_MAX; state++)
 		if (t->model.n_by_state[state] > 0)
 			column = put_printf(ROW_TOTALS, column, SCREEN_PLAIN, ", %zu %s",
@@ -422,7 +425,8 @@ static void draw_help(void)
 		"h, ?       this help",
 		"",
 		"CHUNK/S is an average of the last seconds. AGE counts from the spawn. LAST LINE",
-		"is the prompt until there is output, and the error of an agent that has failed.",
+		"is the prompt until it writes while top runs; the error if it has failed.",
+		"Totals count all that were listed: 200 of those that ended before, all since.",
 		"The bars are events a second, the greatest as high as there is room.",
 		"",
 		"any key goes back",

@@ -72,6 +72,12 @@ static void assert_line(const TopAgent *a, const char *line)
 	ck_assert_mem_eq(a->line.text, line, a->line.len);
 }
 
+static void assert_line_begins(const TopAgent *a, const char *beginning)
+{
+	ck_assert_uint_ge(a->line.len, strlen(beginning));
+	ck_assert_mem_eq(a->line.text, beginning, strlen(beginning));
+}
+
 /* The ids in the order in which they are shown, with blanks between them. */
 static void assert_view(TopOrder order, bool reversed, const char *filter, const char *ids)
 {
@@ -179,6 +185,21 @@ START_TEST(test_snapshot)
 }
 END_TEST
 
+/* How an agent has ended is known also of one that had before. */
+START_TEST(test_snapshot_endings)
+{
+	entry("{\"agent_id\":\"a\",\"state\":\"failed\",\"last_seq\":3,\"ending\":{\"type\":"
+	      "\"AgentError\",\"code\":\"exit\",\"message\":\"went away\"}}");
+	entry("{\"agent_id\":\"b\",\"state\":\"cancelled\",\"last_seq\":3,\"ending\":{\"type\":"
+	      "\"AgentError\",\"code\":\"cancelled\",\"message\":\"no more\"}}");
+	entry("{\"agent_id\":\"c\",\"state\":\"completed\",\"last_seq\":3,\"ending\":{\"type\":"
+	      "\"AgentCompleted\"}}");
+	assert_line_begins(top_model_find(&m, "a"), "failed: exit: went away");
+	assert_line_begins(top_model_find(&m, "b"), "cancelled: no more");
+	assert_line(top_model_find(&m, "c"), "");
+}
+END_TEST
+
 /* A gap, 10 to 20: who has ended in it is not listed any more, or as what it has become. */
 START_TEST(test_rounds)
 {
@@ -208,6 +229,13 @@ START_TEST(test_group)
 	spawn(2, "b", "other");
 	entry("{\"agent_id\":\"c\",\"state\":\"queued\",\"group\":\"other\",\"last_seq\":3}");
 	assert_view(TOP_ORDER_AGE, false, "", "a");
+	/* What others do counts as little. */
+	ck_assert(top_model_tick(&m, USEC_PER_SEC));
+	say(4, "AgentStarted", "a", ",\"attempt\":1");
+	say(5, "AgentStarted", "b", ",\"attempt\":1");
+	spawn(6, "d", "other");
+	ck_assert(top_model_tick(&m, 2 * USEC_PER_SEC));
+	ck_assert_double_eq(m.events_rate, 1);
 }
 END_TEST
 
@@ -224,7 +252,8 @@ START_TEST(test_bounded)
 	}
 	spawn(100000, "alive", "g");
 	ck_assert_uint_eq(m.n, TOP_MAX_ENDED + 1);
-	ck_assert_uint_eq(m.n_by_state[AGENT_STATE_COMPLETED], TOP_MAX_ENDED);
+	ck_assert_uint_eq(m.n_by_state[AGENT_STATE_COMPLETED], TOP_MAX_ENDED + 500);
+	ck_assert_uint_eq(m.n_by_state[AGENT_STATE_QUEUED], 1);
 	ck_assert_ptr_null(top_model_find(&m, first));
 	ck_assert_ptr_nonnull(top_model_find(&m, id));
 	ck_assert_ptr_nonnull(top_model_find(&m, "alive"));
@@ -298,6 +327,7 @@ Suite *test_suite(void)
 	tcase_add_test(t, test_errors);
 	tcase_add_test(t, test_others);
 	tcase_add_test(t, test_snapshot);
+	tcase_add_test(t, test_snapshot_endings);
 	tcase_add_test(t, test_rounds);
 	tcase_add_test(t, test_group);
 	tcase_add_test(t, test_bounded);
