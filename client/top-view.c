@@ -428,12 +428,12 @@ static void draw_help(void)
 		"is the prompt until it writes while top runs; the error if it has failed.",
 		"Totals count all that were listed: 200 of those that ended before, all since.",
 		"The bars are events a second, the greatest as high as there is room.",
-		"",
-		"any key goes back",
 	};
+	size_t last = screen_rows() - 1;
 
-	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(lines) && i < last; i++)
 		(void)put(i, 0, SCREEN_PLAIN, lines[i]);
+	(void)put(last, 0, SCREEN_DIM, "any key goes back");
 }
 
 static void draw_foot(const Top *t, uint64_t now_us)

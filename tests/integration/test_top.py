@@ -89,6 +89,10 @@ class Agents(TopCase):
         for columns, lines in ((40, 8), (20, 5), (7, 3), (1, 1)):
             top.resize(columns, lines)
             top.expect(lambda seen: len(seen) == lines and any(seen), f"it is {columns}x{lines}")
+        top.resize(40, 8)
+        top.press("h")
+        top.expect(lambda seen: len(seen) == 8 and seen[-1] == "any key goes back", "help, as far as it fits")
+        top.press("h")
         top.resize(160, 50)
         seen = top.expect_text("GROUP", "some-group", "q quit  Enter open")
         self.assertEqual(sorted(rows(seen)), sorted(agent[:8] for agent in agents))
