@@ -75,9 +75,7 @@ static int on_event(Top *t, json_object *event)
 {
 	int r = top_model_event(&t->model, event);
 
-	if (r == 0)
-		r = top_stream_event(&t->stream, event);
-	return r < 0 ? r : 0;
+	return r < 0 ? r : top_stream_event(&t->stream, event);
 }
 
 /* What became of agents within the gap is not known: they are asked for anew. */

@@ -86,14 +86,19 @@ static int subscribed(Follow *f, json_object *result)
 	return 0;
 }
 
+/* Of a connection that is to be subscribed. */
+static int prepare(const Follow *f, Buf *params)
+{
+	call_watch_stdout(f->call);
+	return write_params(f, params);
+}
+
 /* Asks to be subscribed; the reply is still to come. */
 static int ask(Follow *f, uint64_t *ret_id)
 {
 	_cleanup_buf_ Buf params = { 0 };
-	int r;
+	int r = prepare(f, &params);
 
-	call_watch_stdout(f->call);
-	r = write_params(f, &params);
 	return r < 0 ? r : call_send(f->call, "events.subscribe", &params, ret_id);
 }
 
@@ -102,10 +107,8 @@ static int subscribe(Follow *f, json_object **ret_error)
 {
 	_cleanup_buf_ Buf params = { 0 };
 	_cleanup_json_ json_object *result = NULL;
-	int r;
+	int r = prepare(f, &params);
 
-	call_watch_stdout(f->call);
-	r = write_params(f, &params);
 	if (r == 0)
 		r = call_request(f->call, "events.subscribe", &params, &result, ret_error);
 	return r == 0 ? subscribed(f, result) : r;

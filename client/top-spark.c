@@ -17,11 +17,6 @@ static uint32_t value_at(const TopSpark *s, size_t age)
 	return s->values[(s->next + TOP_SPARK_SECONDS - 1 - age) % TOP_SPARK_SECONDS];
 }
 
-uint32_t top_spark_last(const TopSpark *s)
-{
-	return s->n > 0 ? value_at(s, 0) : 0;
-}
-
 int top_spark_append(const TopSpark *s, size_t width, Buf *b)
 {
 	size_t n = width < s->n ? width : s->n;

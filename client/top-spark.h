@@ -17,8 +17,6 @@ typedef struct TopSpark {
 } TopSpark;
 
 void top_spark_add(TopSpark *s, uint64_t value);
-/* The newest value; 0 if there is none. */
-uint32_t top_spark_last(const TopSpark *s);
 /* Appends the newest `width` values, the newest last, each as a bar of eighths of the greatest of
  * them; what is more than nothing is seen. -ENOMEM. */
 int top_spark_append(const TopSpark *s, size_t width, Buf *b) _must_check_;

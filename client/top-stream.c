@@ -181,15 +181,13 @@ static int add_event(TopStream *s, json_object *event)
 int top_stream_event(TopStream *s, json_object *event)
 {
 	uint64_t seq = jsonx_get_uint(event, "seq", 0);
-	int r;
 
 	if (!top_stream_is_open(s) || s->reading || seq <= s->seq)
 		return 0;
 	s->seq = seq;
 	if (strcmp(describe_agent_id(event), s->agent_id) != 0)
 		return 0;
-	r = add_event(s, event);
-	return r < 0 ? r : 1;
+	return add_event(s, event);
 }
 
 int top_stream_open(TopStream *s, const char *agent_id, uint64_t first_seq, uint64_t last_seq)

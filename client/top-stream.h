@@ -64,7 +64,7 @@ int top_stream_write_page(const TopStream *s, Buf *params) _must_check_;
 int top_stream_add_page(TopStream *s, json_object *page, uint64_t newest_seq) _must_check_;
 /* The events up to `to` are not to be had, and a line says so: "events 6 to 9 are gone". */
 int top_stream_skip(TopStream *s, uint64_t to, const char *what) _must_check_;
-/* The subscription brings an event, of whatever agent. 1: it is shown. -ENOMEM. */
+/* The subscription brings an event, of whatever agent. -ENOMEM. */
 int top_stream_event(TopStream *s, json_object *event) _must_check_;
 
 /* The line that is so many before the newest; NULL: there is none. */
