@@ -56,6 +56,7 @@ static int extend(TopStreamLine *line, const char *bytes, size_t len)
 	memcpy(grown + line->len, bytes, len);
 	line->text = grown;
 	line->len += len;
+	line->columns += text_width(bytes, len);
 	return 0;
 }
 
@@ -89,7 +90,7 @@ static int add_tab(TopStream *s, TopStreamKind kind)
 	size_t column = 0;
 
 	if (line && !line->ended && line->kind == kind)
-		column = text_width(line->text, line->len);
+		column = line->columns;
 	return add_bytes(s, kind, "        ", TAB_COLUMNS - column % TAB_COLUMNS);
 }
 

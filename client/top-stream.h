@@ -33,6 +33,7 @@ typedef enum TopStreamKind {
 typedef struct TopStreamLine {
 	char *text; /* as it came, but for tabs */
 	size_t len;
+	size_t columns; /* as far as tabs are concerned: its characters */
 	TopStreamKind kind;
 	bool ended;
 } TopStreamLine;
