@@ -42,6 +42,7 @@ static TopStreamLine *begin_line(TopStream *s, TopStreamKind kind)
 	free(line->text);
 	*line = (TopStreamLine){ .kind = kind };
 	s->next = (s->next + 1) % TOP_STREAM_LINES;
+	s->begun++;
 	if (s->n < TOP_STREAM_LINES)
 		s->n++;
 	return line;

@@ -42,9 +42,12 @@ typedef struct TopStream {
 	char agent_id[64];                     /* "": closed */
 	TopStreamLine lines[TOP_STREAM_LINES]; /* a ring */
 	size_t n, next;
-	uint64_t seq;  /* of the newest event that is in it, or was looked at */
-	bool reading;  /* the past: there are pages to come */
-	size_t scroll; /* rows from the end; 0: it moves on with what comes */
+	uint64_t begun;       /* lines, ever */
+	uint64_t seq;         /* of the newest event that is in it, or was looked at */
+	bool reading;         /* the past: there are pages to come */
+	size_t scroll;        /* rows from the end; 0: it moves on with what comes */
+	uint64_t drawn_begun; /* as of when it was drawn last */
+	size_t drawn_rows;    /* of the newest line then */
 	Buf scratch;
 } TopStream;
 

@@ -300,13 +300,13 @@ static void draw_rows(const Top *t, const Buf *text, ssize_t row, ScreenStyle st
 	}
 }
 
-/* How many rows the newest lines take, counted until `enough`. */
-static ssize_t measure(const TopStream *s, size_t enough, Buf *scratch)
+/* How many rows the `n` newest lines take, counted until `enough`. */
+static ssize_t measure(const TopStream *s, size_t n, size_t enough, Buf *scratch)
 {
 	const TopStreamLine *line;
 	size_t rows = 0;
 
-	for (size_t age = 0; rows < enough && (line = top_stream_line(s, age)); age++) {
+	for (size_t age = 0; age < n && rows < enough && (line = top_stream_line(s, age)); age++) {
 		int r = make_safe(line, scratch);
 
 		if (r < 0)
@@ -342,14 +342,36 @@ static int draw_lines(Top *t, size_t rows)
 	return 0;
 }
 
+/* What is scrolled back stays where it is, whatever has come below it since it was drawn. */
+static int stay(TopStream *s, Buf *scratch)
+{
+	size_t n = (size_t)(s->begun - s->drawn_begun) + 1;
+	ssize_t rows = s->scroll > 0 ? measure(s, n, SIZE_MAX, scratch) : 0;
+
+	if (rows < 0)
+		return (int)rows;
+	if ((size_t)rows > s->drawn_rows && s->scroll < SIZE_MAX - (size_t)rows)
+		s->scroll += (size_t)rows - s->drawn_rows;
+	rows = measure(s, 1, SIZE_MAX, scratch);
+	if (rows < 0)
+		return (int)rows;
+	s->drawn_begun = s->begun;
+	s->drawn_rows = (size_t)rows;
+	return 0;
+}
+
 static int draw_stream(Top *t)
 {
 	_cleanup_buf_ Buf scratch = { 0 };
 	TopStream *s = &t->stream;
 	const TopAgent *a = top_model_find(&t->model, s->agent_id);
-	size_t enough = SIZE_MAX - t->body_rows > s->scroll ? s->scroll + t->body_rows : SIZE_MAX;
-	ssize_t rows = measure(s, enough, &scratch);
+	size_t enough;
+	ssize_t rows = stay(s, &scratch);
 
+	if (rows < 0)
+		return (int)rows;
+	enough = SIZE_MAX - t->body_rows > s->scroll ? s->scroll + t->body_rows : SIZE_MAX;
+	rows = measure(s, TOP_STREAM_LINES, enough, &scratch);
 	if (rows < 0)
 		return (int)rows;
 	if ((size_t)rows < enough)

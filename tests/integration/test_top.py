@@ -190,8 +190,17 @@ class Stream(TopCase):
         top.expect(lambda lines: lines[-2] == "number 80", "a page before it")
         top.press("PPage", "NPage", "NPage")
         top.expect(lambda lines: lines[-2] == "number 99", "the end again")
+        top.press("PPage")
+        top.expect(lambda lines: lines[-2] == "number 80", "a page before it")
+        more = "".join(f"more {i} {'m' * 100}\n" for i in range(10))
+        before = self.client.call("agent.get", agent_id=agent)["bytes"]
+        self.client.call("agent.send", agent_id=agent, data=more)
+        eventually(lambda: self.client.call("agent.get", agent_id=agent)["bytes"] == before + len(more), "it has come back")
         top.press("x", "y")
-        top.expect_text("-- cancelled")
+        lines = top.expect(lambda lines: "cancelled" in lines[TITLES], "it is cancelled")
+        self.assertEqual(lines[-2], "number 80", "what is scrolled back stays where it is")
+        top.press("End")
+        top.expect_text("-- cancelled", "more 9")
         top.press("Escape")
         self.expect_row(agent, "cancelled")
 
