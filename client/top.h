@@ -1,5 +1,5 @@
 /* What the parts of `top` share: cmd-top (options, the loop), top-ask (requests and their replies),
- * top-keys and top-view.
+ * top-snapshot, top-keys and top-view.
  *
  * Everything goes over the subscription's connection, and nothing waits for a reply.
  *
