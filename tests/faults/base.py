@@ -41,6 +41,16 @@ def report(text):
     print(f"result: {text} (seed {SEED})", flush=True)
 
 
+def until_idle(client):
+    """For a daemon that is stopped next: what is still queued then has not ended, but runs in the one after it."""
+
+    def idle():
+        agents = client.call("daemon.status")["agents"]
+        return agents["queued"] == agents["running"] == 0
+
+    eventually(idle, "all agents have ended")
+
+
 def ask(client, method, **params):
     """A call. A request that could not be read for want of memory is answered, too, but its id is not known."""
     request = client.request(method, **params)

@@ -41,6 +41,7 @@ class Descriptors(DaemonCase):
         eventually(lambda: "error" not in self.client.reply(self.client.request("agent.spawn", prompt="p")), "it goes on")
         for agent in agents:
             self.assertEqual(self.client.wait(agent)["state"], "completed")
+        until_idle(self.client)
         self.daemon.stop()
         check_lives(self.daemon.events(), require_ended=True)
 

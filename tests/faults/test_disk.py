@@ -48,6 +48,7 @@ class Full(unittest.TestCase):
         eventually(lambda: not unavailable(self.client), "the log can be written")
         for agent in agents:
             self.assertEqual(self.client.call("agent.cancel", agent_id=agent)["state"], "cancelled")
+        until_idle(self.client)
         self.daemon.stop()
         Log(self.daemon.state)
         check_lives(self.daemon.events(), require_ended=True)
@@ -64,6 +65,7 @@ class Full(unittest.TestCase):
                 self.client = self.daemon.client()
                 for agent in agents:
                     self.assertEqual(self.client.wait(agent)["ending"]["code"], "interrupted")
+        until_idle(self.client)
         self.daemon.stop()
         Log(self.daemon.state)
         check_lives(self.daemon.events(), require_ended=True)
@@ -106,6 +108,7 @@ class SmallDisk(unittest.TestCase):
         eventually(lambda: not unavailable(self.client), "agents are accepted")
 
     def all_is_kept(self):
+        until_idle(self.client)
         self.daemon.stop()
         Log(self.daemon.state)
         check_lives(self.daemon.events(), require_ended=True)

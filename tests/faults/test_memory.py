@@ -199,6 +199,7 @@ class Limit(DaemonCase):
             requests = [client.request("agent.cancel", agent_id=agent) for agent in accepted]
             for request in requests:
                 self.assertIn(client.reply(request).get("result", {}).get("state"), ("cancelled", "failed", None))
+            until_idle(client)
         self.daemon.stop()
         check_lives(self.daemon.events(), require_ended=True)
         report(f"memory: {len(accepted)} agents accepted under RLIMIT_AS; refused: {dict(tolerant.refused)}")
