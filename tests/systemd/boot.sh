@@ -15,7 +15,7 @@ skip() {
 mount -t tmpfs -o mode=0755 tmpfs /run || skip 'no tmpfs can be mounted'
 root=/run/test/root
 mkdir -p /run/test/{upper,work,root}
-mount -t overlay -o lowerdir=/,upperdir=/run/test/upper,workdir=/run/test/work overlay "$root" ||
+mount -t overlay -o lowerdir="${LIONGATE_SYSTEMD_ROOT:-/}",upperdir=/run/test/upper,workdir=/run/test/work overlay "$root" ||
     skip 'no overlay can be mounted over /'
 
 # Of the machine its programs are wanted, and nothing that it would start, mount or be called.
@@ -28,7 +28,9 @@ rm -rf "$root"/etc/systemd/{system,user}/{*.wants,*.requires,liongate*} \
 tr -d - </proc/sys/kernel/random/uuid >/run/test/id
 install -m 444 /run/test/id "$root/etc/machine-id"
 
-DESTDIR=$root meson install -C "$build" --no-rebuild --quiet
+if [ -z "${LIONGATE_SYSTEMD_ROOT-}" ]; then
+    DESTDIR=$root meson install -C "$build" --no-rebuild --quiet
+fi
 [ -e "$root/usr/lib/systemd/system/liongated.service" ] || [ -e "$root/usr/local/lib/systemd/system/liongated.service" ] ||
     skip 'the prefix of this build is none where systemd looks for units'
 tests=$root/usr/lib/liongate-test

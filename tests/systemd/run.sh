@@ -2,6 +2,7 @@
 # Boots a real systemd in a container (systemd-nspawn) over a copy of this machine, installs the build there, and runs
 # units.py in it. Root alone can; nothing of the machine is changed, and nothing stays, whatever ends this.
 # Usage: run.sh BUILD [CLASS[.TEST]...]
+# LIONGATE_SYSTEMD_ROOT names a root that has all of it installed, in place of the machine and the build.
 # Exit status: 0, 1, or 77 where it cannot run here; why is said.
 set -euo pipefail
 
