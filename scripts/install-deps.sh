@@ -3,6 +3,7 @@
 # Usage: install-deps.sh         what building needs
 #        install-deps.sh --all   and what the tests and checks need
 #        install-deps.sh --power, --coverage   what power-cut.sh or coverage.sh needs beside
+#        install-deps.sh --package   what package.sh needs beside
 #        install-deps.sh --systemd   what the tests of a build with -Dsystemd_tests=true need beside
 set -euo pipefail
 
@@ -14,6 +15,7 @@ checks=(check python3 git clang clang-format clang-tidy libclang-rt-14-dev shell
     systemtap-sdt-dev bash-completion zsh fish)
 power=(qemu-system-x86 busybox-static e2fsprogs cpio)
 coverage=(gcovr)
+package=(mmdebstrap python3 git util-linux procps)
 container=(systemd-container libpam-systemd dbus)
 # Of these, those that would have a daemon run from then on. Benchmarks start their own; of Prometheus it is promtool
 # that is wanted.
@@ -24,9 +26,10 @@ case "${1-}" in
 --all) wanted=("${build[@]}" "${checks[@]}") ;;
 --power) wanted=("${power[@]}") ;;
 --coverage) wanted=("${coverage[@]}") ;;
+--package) wanted=("${package[@]}") ;;
 --systemd) wanted=("${container[@]}") ;;
 *)
-    echo "usage: ${0##*/} [--all | --power | --coverage | --systemd]" >&2
+    echo "usage: ${0##*/} [--all | --power | --coverage | --package | --systemd]" >&2
     exit 2
     ;;
 esac
