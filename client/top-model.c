@@ -287,7 +287,7 @@ int top_model_add(TopModel *m, json_object *entry)
 		r = make_room(m);
 		if (r == 0)
 			r = agent_new(m, id, entry, &a);
-		if (r < 0)
+		if (r != 0)
 			return r;
 		a->first_seq = jsonx_get_uint(entry, "first_seq", 0);
 		(void)describe_time(entry, "spawned_at", &a->spawned_us);
@@ -329,7 +329,7 @@ static int on_spawned(TopModel *m, json_object *event, const char *id)
 	r = make_room(m);
 	if (r == 0)
 		r = agent_new(m, id, event, &a);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	a->first_seq = a->last_seq = jsonx_get_uint(event, "seq", 0);
 	(void)describe_time(event, "time", &a->spawned_us);
