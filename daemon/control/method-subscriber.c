@@ -64,7 +64,7 @@ static void write_subscriber(JsonWriter *w, const Subscription *s)
 
 static int write_result(const Control *c, json_object *params, Buf *result)
 {
-	size_t limit = jsonx_get_uint(params, "limit", 0), n;
+	size_t limit = (size_t)jsonx_get_uint(params, "limit", 0), n;
 	_cleanup_free_ const Subscription **found = malloc((limit + 1) * sizeof(Subscription *));
 	JsonWriter w;
 
