@@ -132,17 +132,17 @@ package() {
 }
 
 step_deb() {
-    local source=/work/liongate-$upstream
+    local source=/package/liongate-$upstream
     new_root build
     say 'what building needs'
-    unpack_source "$scratch/build/work"
+    unpack_source "$scratch/build/package"
     install_in build build-essential devscripts lintian
     in_root build apt-get -q -y --no-install-recommends build-dep "$source/" >"$scratch/build.apt" 2>&1 || {
         tail -n 40 "$scratch/build.apt"
         return 1
     }
     say 'dpkg-buildpackage -us -uc'
-    in_root build sh -euc 'useradd --create-home builder && chown -R builder: /work'
+    in_root build sh -euc 'useradd --create-home builder && chown -R builder: /package'
     in_root build runuser -u builder -- sh -euc 'cd "$1" && exec dpkg-buildpackage -us -uc' build "$source" \
         >"$results/build.log" 2>&1 || {
         tail -n 60 "$results/build.log"
@@ -151,10 +151,10 @@ step_deb() {
     tail -n 5 "$results/build.log"
     say 'lintian'
     in_root build runuser -u builder -- sh -euc 'exec lintian --version </dev/null'
-    in_root build runuser -u builder -- sh -euc 'exec lintian --info --fail-on error,warning /work/*.changes'
+    in_root build runuser -u builder -- sh -euc 'exec lintian --info --fail-on error,warning /package/*.changes'
     echo 'no errors, no warnings'
     rm -f "$results"/liongate*
-    find "$scratch/build/work" -maxdepth 1 -type f -exec cp -t "$results" {} +
+    find "$scratch/build/package" -maxdepth 1 -type f -exec cp -t "$results" {} +
     drop_root build
 }
 
@@ -195,11 +195,11 @@ step_autopkgtest() {
     local deb status=0
     deb=$(package)
     new_root autopkgtest
-    unpack_source "$scratch/autopkgtest/work"
-    cp "$deb" "$scratch/autopkgtest/work/liongate.deb"
+    unpack_source "$scratch/autopkgtest/package"
+    cp "$deb" "$scratch/autopkgtest/package/liongate.deb"
     install_in autopkgtest autopkgtest dpkg-dev
     in_root autopkgtest useradd --create-home tester
-    in_root autopkgtest autopkgtest --user tester --no-built-binaries /work/liongate.deb "/work/liongate-$upstream/" -- null \
+    in_root autopkgtest autopkgtest --user tester --no-built-binaries /package/liongate.deb "/package/liongate-$upstream/" -- null \
         >"$results/autopkgtest.log" 2>&1 || status=$?
     sed -n '/@@@* summary/,$p' "$results/autopkgtest.log"
     drop_root autopkgtest
