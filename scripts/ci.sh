@@ -27,7 +27,8 @@ step_format() {
 }
 
 step_shell() {
-    tracked '*.sh' '*.bash' '.ci/run' examples/git/pre-commit | xargs shellcheck -x
+    tracked '*.sh' '*.bash' '.ci/run' examples/git/pre-commit 'debian/*.p*' debian/tests/{private-daemon,integration,service} |
+        xargs shellcheck -x
 }
 
 build_with() {
