@@ -13,6 +13,9 @@
 /* Programs may have larger environments; the daemon puts the name that is looked for first. */
 #define ENVIRON_MAX_BYTES (1024U * 1024)
 
+/* Of the kernel's, in the flags that /proc shows. */
+#define PF_EXITING 0x4U
+
 void pid_list_done(PidList *l)
 {
 	free(l->pids);
@@ -45,7 +48,14 @@ static ssize_t read_proc(const char *path, char *out, size_t size)
 
 int reaper_proc_stat(pid_t pid, ReaperProc *ret)
 {
-	enum { FIELD_PPID = 4, FIELD_PGRP, FIELD_SESSION, FIELD_START_TIME = 22 };
+	enum {
+		FIELD_PPID = 4,
+		FIELD_PGRP,
+		FIELD_SESSION,
+		FIELD_FLAGS = 9,
+		FIELD_THREADS = 20,
+		FIELD_START_TIME = 22,
+	};
 	char path[64], text[1024];
 	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 
@@ -70,6 +80,7 @@ int reaper_proc_stat(pid_t pid, ReaperProc *ret)
 		.pgrp = (pid_t)fields[FIELD_PGRP],
 		.session = (pid_t)fields[FIELD_SESSION],
 		.start_time = fields[FIELD_START_TIME],
+		.dying = (fields[FIELD_FLAGS] & PF_EXITING) && fields[FIELD_THREADS] <= 1,
 	};
 	return 0;
 }

@@ -6,6 +6,7 @@
  * Thread: the reaper's, or main where there is none. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -23,6 +24,7 @@ int pid_list_push(PidList *l, pid_t pid) _must_check_;
 typedef struct ReaperProc {
 	pid_t pid, ppid, pgrp, session;
 	uint64_t start_time; /* with the pid, what makes it this process and no later one */
+	bool dying;          /* its last thread is on its way out, and nothing will stop that */
 } ReaperProc;
 
 /* Whether /proc says all that is needed. Without lists of children (a kernel without

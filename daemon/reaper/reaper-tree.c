@@ -202,7 +202,9 @@ static void identify(ReaperTree *t, TreeNode *n, const ReaperProc *p)
 	int r = reaper_proc_agent_id(n->pid, agent_id, sizeof(agent_id));
 	if (r == 0)
 		n->job = job_of_agent(t, agent_id);
-	if (!n->job)
+	/* One that is ending by itself, be it slowly, is no stranger to be killed: that would hit
+	 * its children, who are to be asked in their turn. */
+	if (!n->job && !p->dying)
 		n->tries = r == -EAGAIN ? n->tries + 1 : SUSPECT_PASSES;
 }
 
