@@ -3,6 +3,7 @@
 #include "client/agent-list.h"
 #include "client/command.h"
 #include "client/describe.h"
+#include "client/filter.h"
 #include "client/render-text.h"
 #include "client/text.h"
 #include "common/clock.h"
@@ -28,26 +29,14 @@ static const Option options[] = {
 		.arg = "STATE",
 		.help = "queued, running, completed, failed or cancelled; may be repeated",
 		.complete = COMPLETE_STATE },
-	[OPT_CORRELATION_ID] = { .name = "correlation-id",
-		.kind = OPTION_STRING,
-		.arg = "C",
-		.help = "only agents that were spawned with it",
-		.complete = COMPLETE_CORRELATION_ID },
-	[OPT_LABEL] = { .name = "label",
-		.kind = OPTION_LIST,
-		.arg = "K=V",
-		.help = "only agents with this label; may be repeated",
-		.complete = COMPLETE_LABEL },
+	[OPT_CORRELATION_ID] = FILTER_OPTION_CORRELATION_ID,
+	[OPT_LABEL] = FILTER_OPTION_LABEL,
 	[OPT_BACKEND] = { .name = "backend",
 		.kind = OPTION_STRING,
 		.arg = "B",
 		.help = "only agents of this backend",
 		.complete = COMPLETE_BACKEND },
-	[OPT_GROUP] = { .name = "group",
-		.kind = OPTION_STRING,
-		.arg = "G",
-		.help = "only agents of this group",
-		.complete = COMPLETE_GROUP },
+	[OPT_GROUP] = FILTER_OPTION_GROUP,
 	[OPT_LIMIT] = { .name = "limit",
 		.letter = 'n',
 		.kind = OPTION_UINT,

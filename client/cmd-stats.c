@@ -1,4 +1,5 @@
 #include "client/command.h"
+#include "client/filter.h"
 #include "client/summary.h"
 #include "common/jsonx.h"
 
@@ -10,11 +11,7 @@ enum {
 };
 
 static const Option options[] = {
-	[OPT_CORRELATION_ID] = { .name = "correlation-id",
-		.kind = OPTION_STRING,
-		.arg = "C",
-		.help = "only agents that were spawned with it",
-		.complete = COMPLETE_CORRELATION_ID },
+	[OPT_CORRELATION_ID] = FILTER_OPTION_CORRELATION_ID,
 	[OPT_LIMIT] = { .name = "limit",
 		.kind = OPTION_UINT,
 		.arg = "N",

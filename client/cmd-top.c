@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "client/command.h"
+#include "client/filter.h"
 #include "client/interrupt.h"
 #include "client/screen.h"
 #include "client/top.h"
@@ -31,21 +32,9 @@ static const Option options[] = {
 		.arg = "COLUMN",
 		.help = "begin with this order: state, age, rate, bytes, backend, group or id",
 		.choices = top_order_names },
-	[OPT_GROUP] = { .name = "group",
-		.kind = OPTION_STRING,
-		.arg = "G",
-		.help = "only agents of this group",
-		.complete = COMPLETE_GROUP },
-	[OPT_CORRELATION_ID] = { .name = "correlation-id",
-		.kind = OPTION_STRING,
-		.arg = "C",
-		.help = "only agents that were spawned with it",
-		.complete = COMPLETE_CORRELATION_ID },
-	[OPT_LABEL] = { .name = "label",
-		.kind = OPTION_LIST,
-		.arg = "K=V",
-		.help = "only agents with this label; may be repeated",
-		.complete = COMPLETE_LABEL },
+	[OPT_GROUP] = FILTER_OPTION_GROUP,
+	[OPT_CORRELATION_ID] = FILTER_OPTION_CORRELATION_ID,
+	[OPT_LABEL] = FILTER_OPTION_LABEL,
 	{ 0 },
 };
 

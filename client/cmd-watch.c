@@ -2,6 +2,7 @@
 
 #include "client/command.h"
 #include "client/describe.h"
+#include "client/filter.h"
 #include "client/follow.h"
 #include "client/label-prefix.h"
 #include "common/jsonx.h"
@@ -40,16 +41,8 @@ static const Option options[] = {
 		.arg = "T",
 		.help = "only events of this type; may be repeated",
 		.complete = COMPLETE_EVENT_TYPE },
-	[OPT_CORRELATION_ID] = { .name = "correlation-id",
-		.kind = OPTION_STRING,
-		.arg = "C",
-		.help = "only agents that were spawned with it",
-		.complete = COMPLETE_CORRELATION_ID },
-	[OPT_LABEL] = { .name = "label",
-		.kind = OPTION_LIST,
-		.arg = "K=V",
-		.help = "only agents with this label; may be repeated",
-		.complete = COMPLETE_LABEL },
+	[OPT_CORRELATION_ID] = FILTER_OPTION_CORRELATION_ID,
+	[OPT_LABEL] = FILTER_OPTION_LABEL,
 	[OPT_UNTIL_IDLE] = { .name = "until-idle",
 		.help = "end once every agent that matches has ended" },
 	[OPT_TIMESTAMPS] = { .name = "timestamps", .help = "put the time before each line" },

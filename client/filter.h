@@ -10,6 +10,24 @@
 #include "client/option.h"
 #include "common/json-writer.h"
 
+/* Rows of the tables of options of those commands that have them. */
+#define FILTER_OPTION_GROUP                                                     \
+	{                                                                       \
+		.name = "group", .kind = OPTION_STRING, .arg = "G",             \
+		.help = "only agents of this group", .complete = COMPLETE_GROUP \
+	}
+#define FILTER_OPTION_CORRELATION_ID                                         \
+	{                                                                    \
+		.name = "correlation-id", .kind = OPTION_STRING, .arg = "C", \
+		.help = "only agents that were spawned with it",             \
+		.complete = COMPLETE_CORRELATION_ID                          \
+	}
+#define FILTER_OPTION_LABEL                                                                        \
+	{                                                                                          \
+		.name = "label", .kind = OPTION_LIST, .arg = "K=V",                                \
+		.help = "only agents with this label; may be repeated", .complete = COMPLETE_LABEL \
+	}
+
 typedef struct Filter {
 	char **agents; /* whole ids */
 	size_t n_agents;
