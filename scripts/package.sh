@@ -162,9 +162,9 @@ step_installed() {
     local deb name
     new_root runtime
     deb=$(package)
-    cp "$deb" "$scratch/runtime/root/liongate.deb"
+    cp "$deb" "$scratch/runtime/liongate.deb"
     say 'what it brings with it'
-    install_in runtime /root/liongate.deb
+    install_in runtime /liongate.deb
     grep -A 40 'NEW packages will be installed' "$scratch/runtime.apt" | sed '/upgraded,/,$d' || true
     du -h "$results"/*.deb
     in_root runtime dpkg-query --show --showformat '${Package} ${Version}: ${Installed-Size} KiB installed\n' liongate
@@ -178,9 +178,9 @@ step_installed() {
     drop_root runtime
 
     new_root daemon
-    cp "$deb" "$scratch/daemon/root/liongate.deb"
+    cp "$deb" "$scratch/daemon/liongate.deb"
     cp debian/tests/private-daemon "$scratch/daemon/usr/local/bin/"
-    install_in daemon /root/liongate.deb
+    install_in daemon /liongate.deb
     say 'a private daemon of the installed programs'
     in_root daemon private-daemon
     in_root daemon runuser -u nobody -- private-daemon
@@ -211,8 +211,8 @@ step_service() {
     local deb
     deb=$(package)
     new_root service
-    cp "$deb" "$scratch/service/root/liongate.deb"
-    install_in service /root/liongate.deb systemd systemd-sysv dbus libpam-systemd procps python3 libcurl4
+    cp "$deb" "$scratch/service/liongate.deb"
+    install_in service /liongate.deb systemd systemd-sysv dbus libpam-systemd procps python3 libcurl4
     LIONGATE_SYSTEMD_ROOT=$scratch/service tests/systemd/run.sh .
     drop_root service
 }
