@@ -210,6 +210,7 @@ step_autopkgtest() {
 step_service() {
     local deb
     deb=$(package)
+    scripts/install-deps.sh --systemd
     new_root service
     cp "$deb" "$scratch/service/liongate.deb"
     install_in service /liongate.deb systemd systemd-sysv dbus libpam-systemd procps python3 libcurl4

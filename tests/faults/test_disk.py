@@ -42,10 +42,17 @@ class Full(unittest.TestCase):
         eventually(lambda: unavailable(self.client), "the log cannot be written")
         return agents
 
+    def metric(self, name):
+        text = self.client.call("daemon.metrics")["text"]
+        return float(re.search(rf"^liongate_{name} (.*)$", text, re.M).group(1))
+
     def test_all_goes_on(self):
         agents = self.fill()
+        eventually(lambda: self.metric("log_writable") == 0, "the metrics say that it cannot")
+        eventually(lambda: self.metric("commit_backlog_bytes") > 0, "and that something waits")
         self.limit(resource.RLIM_INFINITY)
         eventually(lambda: not unavailable(self.client), "the log can be written")
+        eventually(lambda: self.metric("log_writable") == 1, "the metrics say that it can")
         for agent in agents:
             self.assertEqual(self.client.call("agent.cancel", agent_id=agent)["state"], "cancelled")
         until_idle(self.client)

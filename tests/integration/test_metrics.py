@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 import unittest
 
 from common import *
@@ -408,7 +409,28 @@ class TheLog(MetricsCase):
         numbers = self.scrape()
         self.assertEqual(numbers.get("build_info", version=version), 1)
         self.assertEqual(numbers.get("workers"), self.client.call("daemon.status")["workers"])
-        self.assertEqual(numbers.get("start_time_seconds"), self.scrape().get("start_time_seconds"))
+        started = numbers.get("start_time_seconds")
+        self.assertEqual(started, self.scrape().get("start_time_seconds"))
+        self.daemon.stop()
+        # The clock of one may be read a tick behind that of the other.
+        before = time.time() - 0.1
+        self.daemon.start()
+        with self.daemon.client() as client:
+            again = self.scrape(client).get("start_time_seconds")
+        self.assertGreater(again, started)
+        self.assertTrue(before <= again <= time.time() + 0.1, again)
+
+
+class Pruned(MetricsCase):
+    args = ("--segment-bytes=64KiB", "--retain-bytes=128KiB")
+
+    def test_oldest(self):
+        self.run_mock(500, options={"chunk_bytes": 1000})
+        numbers = self.until(lambda n: n.get("log_oldest_seq") > 1, "what is old is gone")
+        log = self.client.call("daemon.status")["log"]
+        # More may have gone in between.
+        self.assertLessEqual(numbers.get("log_oldest_seq"), log["oldest_seq"])
+        self.assertLess(log["oldest_seq"], numbers.get("log_newest_seq"))
 
 
 class Synced(MetricsCase):
