@@ -187,7 +187,12 @@ step_installed() {
     say 'who is there, and what is left once it is purged'
     in_root daemon sh -euc 'getent passwd liongate; getent group liongate-observe; ls -ld /var/lib/liongate /etc/liongate/*'
     in_root daemon dpkg --purge liongate
-    in_root daemon sh -euc 'ls -d /etc/liongate /var/lib/liongate /run/liongate 2>&1; :'
+    in_root daemon sh -euc '
+        for dir in /etc/liongate /var/lib/liongate /run/liongate; do
+            [ ! -e "$dir" ] || { echo "$dir is left" >&2; exit 1; }
+        done
+    '
+    echo 'nothing is left'
     drop_root daemon
 }
 
