@@ -4,19 +4,18 @@
 #include "client/command.h"
 #include "common/json-writer.h"
 #include "common/jsonx.h"
+#include "common/protocol.h"
 
 enum {
 	OPT_FORMAT,
 };
-
-static const char *const formats[] = { "openmetrics", "prometheus", NULL };
 
 static const Option options[] = {
 	[OPT_FORMAT] = { .name = "format",
 		.kind = OPTION_STRING,
 		.arg = "FORMAT",
 		.help = "openmetrics, or prometheus: the older text format",
-		.choices = formats },
+		.choices = protocol_metrics_formats },
 	{ 0 },
 };
 

@@ -77,17 +77,12 @@ int text_append_safe(Buf *b, const char *bytes, size_t len, bool keep_lines)
 	return buf_append(b, bytes + plain, len - plain);
 }
 
-static bool is_continuation(char c)
-{
-	return ((unsigned char)c & 0xc0) == 0x80;
-}
-
 size_t text_width(const char *text, size_t len)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < len; i++)
-		n += !is_continuation(text[i]);
+		n += !utf8_is_continuation(text[i]);
 	return n;
 }
 
@@ -96,7 +91,7 @@ size_t text_fit(const char *text, size_t len, size_t width)
 	size_t i = 0;
 
 	for (; i < len; i++) {
-		if (is_continuation(text[i]))
+		if (utf8_is_continuation(text[i]))
 			continue;
 		if (width == 0)
 			break;

@@ -3,6 +3,7 @@
 
 #include "client/screen.h"
 #include "client/top.h"
+#include "common/utf8.h"
 
 /* Keys are looked up in tables, one for what is on the screen: help and footer name the same. */
 typedef struct TopKey {
@@ -252,11 +253,6 @@ static int look_up(Top *t, const TopKey *keys, int key)
 
 /* ---- The other modes ---- */
 
-static bool is_continuation(char c)
-{
-	return ((unsigned char)c & 0xc0) == 0x80;
-}
-
 static void filter_key(Top *t, int key)
 {
 	size_t len = strlen(t->filter);
@@ -266,7 +262,7 @@ static void filter_key(Top *t, int key)
 		if (key == SCREEN_KEY_ESCAPE)
 			len = 0;
 	} else if (key == SCREEN_KEY_BACKSPACE) {
-		while (len > 0 && is_continuation(t->filter[len - 1]))
+		while (len > 0 && utf8_is_continuation(t->filter[len - 1]))
 			len--;
 		len -= len > 0;
 	} else if (key >= ' ' && key <= 0xff && len < TOP_FILTER_BYTES) {

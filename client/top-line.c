@@ -15,7 +15,7 @@ static bool ends_line(char c)
 /* Drops so many bytes from its front, and what is left of the character that they end in. */
 static void drop_front(TopLine *l, size_t n)
 {
-	while (n > 0 && n < l->len && ((unsigned char)l->text[n] & 0xc0) == 0x80)
+	while (n > 0 && n < l->len && utf8_is_continuation(l->text[n]))
 		n++;
 	memmove(l->text, l->text + n, l->len - n);
 	l->len -= n;

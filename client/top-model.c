@@ -7,6 +7,7 @@
 #include "client/describe.h"
 #include "common/clock.h"
 #include "common/jsonx.h"
+#include "common/str.h"
 #include "common/utf8.h"
 
 #define FIRST_BUCKETS 256U
@@ -466,10 +467,7 @@ const char *const top_order_names[] = {
 
 int top_order_from_string(const char *name)
 {
-	for (int i = 0; i < _TOP_ORDER_MAX; i++)
-		if (strcmp(top_order_names[i], name) == 0)
-			return i;
-	return -EINVAL;
+	return str_find(top_order_names, _TOP_ORDER_MAX, name);
 }
 
 /* < 0: `a` stands above. Of numbers the greater one does. */

@@ -48,6 +48,18 @@ static inline void list_prepend(ListNode *head, ListNode *n)
 	list_insert_before(head->next, n);
 }
 
+/* All of `from`, which becomes empty, before what is in `to`. */
+static inline void list_prepend_all(ListNode *to, ListNode *from)
+{
+	if (list_empty(from))
+		return;
+	from->prev->next = to->next;
+	to->next->prev = from->prev;
+	to->next = from->next;
+	from->next->prev = to;
+	list_init(from);
+}
+
 /* Safe on a node that is in no list, if it was initialised. */
 static inline void list_remove(ListNode *n)
 {

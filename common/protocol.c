@@ -3,18 +3,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/str.h"
+
 #define MAX_MS       (10LL * 365 * 24 * 3600 * 1000) /* ten years: longer is a mistake */
 #define MAX_CHUNKS   100000000LL
 /* Longer than a UUID, so that an id that is too long is told as no such agent. */
 #define MAX_ID_BYTES 128
-
-static int find_name(const char *const *names, size_t n, const char *name)
-{
-	for (size_t i = 0; i < n; i++)
-		if (names[i] && strcmp(names[i], name) == 0)
-			return (int)i;
-	return -EINVAL;
-}
 
 static const char *const roles[_ROLE_MAX] = {
 	[ROLE_NONE] = "none",
@@ -30,7 +24,7 @@ const char *role_to_string(Role role)
 
 int role_from_string(const char *name)
 {
-	return find_name(roles, _ROLE_MAX, name);
+	return str_find(roles, _ROLE_MAX, name);
 }
 
 static const struct {
@@ -103,7 +97,7 @@ const char *channel_to_string(Channel channel)
 
 int channel_from_string(const char *name)
 {
-	return find_name(channels, _CHANNEL_MAX, name);
+	return str_find(channels, _CHANNEL_MAX, name);
 }
 
 static const char *const agent_errors[_AGENT_ERROR_MAX] = {
@@ -145,7 +139,7 @@ const char *agent_state_to_string(AgentState state)
 
 int agent_state_from_string(const char *name)
 {
-	return find_name(agent_states, _AGENT_STATE_MAX, name);
+	return str_find(agent_states, _AGENT_STATE_MAX, name);
 }
 
 static const char *const event_names[] = {
@@ -164,7 +158,7 @@ static const char *const event_names[] = {
 static const char *const backend_names[] = { "mock", "exec", "openai", "anthropic", NULL };
 static const char *const encodings[] = { "base64", NULL };
 static const char *const on_restart_choices[] = { "fail", "rerun", NULL };
-static const char *const metrics_formats[] = { "openmetrics", "prometheus", NULL };
+const char *const protocol_metrics_formats[] = { "openmetrics", "prometheus", NULL };
 static const char *const until_choices[] = { "idle", NULL };
 static const char *const stdin_choices[] = { "prompt", "none", "open", NULL };
 static const char *const chunking_choices[] = { "raw", "line", NULL };
@@ -440,7 +434,7 @@ static const SchemaField metrics_params[] = {
 	{ .name = "format",
 		.type = SCHEMA_STRING,
 		.default_json = "\"openmetrics\"",
-		.choices = metrics_formats,
+		.choices = protocol_metrics_formats,
 		.doc = "Which text format." },
 	{ 0 },
 };

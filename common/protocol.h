@@ -42,6 +42,9 @@ typedef enum EventType {
 	_EVENT_TYPE_MAX,
 } EventType;
 
+/* What daemon.metrics can write, NULL behind the last. */
+extern const char *const protocol_metrics_formats[];
+
 const char *protocol_event_name(EventType type);
 const char *protocol_event_doc(EventType type);
 /* Its own members, in the notation of ProtocolMethod.result: `{attempt, pid?}`. */

@@ -29,18 +29,13 @@ static inline Lead lead_of(uint8_t c)
 	return (Lead){ 0, 0, 0 };
 }
 
-static inline bool is_continuation(char c)
-{
-	return ((uint8_t)c & 0xc0) == 0x80;
-}
-
 /* Do the `n` (>= 1) bytes begin a character with that lead, as far as they go? */
 static inline bool begins_well(Lead lead, const char *text, size_t n)
 {
 	if (n >= 2 && ((uint8_t)text[1] < lead.second_min || (uint8_t)text[1] > lead.second_max))
 		return false;
 	for (size_t i = 2; i < n; i++) {
-		if (!is_continuation(text[i]))
+		if (!utf8_is_continuation(text[i]))
 			return false;
 	}
 	return true;
@@ -105,7 +100,7 @@ size_t utf8_incomplete_tail(const char *text, size_t len)
 	for (size_t n = 1; n <= 3 && n <= len; n++) {
 		const char *p = text + len - n;
 
-		if (is_continuation(*p))
+		if (utf8_is_continuation(*p))
 			continue;
 
 		Lead lead = lead_of((uint8_t)*p);
@@ -120,7 +115,7 @@ size_t utf8_cut(const char *text, size_t len, size_t max)
 	if (len <= max)
 		return len;
 	for (size_t back = 0; back <= 3 && back <= max; back++) {
-		if (!is_continuation(text[max - back]))
+		if (!utf8_is_continuation(text[max - back]))
 			return max - back;
 	}
 	return max;

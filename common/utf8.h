@@ -8,6 +8,12 @@
 
 #define UTF8_REPLACEMENT "\xef\xbf\xbd" /* U+FFFD: a character that cannot be told */
 
+/* Is it one of the bytes that follow the first one of a character? */
+static inline bool utf8_is_continuation(char c)
+{
+	return ((unsigned char)c & 0xc0) == 0x80;
+}
+
 /* Fast on ASCII. */
 bool utf8_valid(const char *text, size_t len);
 

@@ -185,10 +185,7 @@ int providers_configure(Providers *p, ProviderSettings *const *settings, size_t 
 	int r = 0;
 
 	list_init(&old);
-	list_foreach_safe (node, &p->all) {
-		list_remove(node);
-		list_append(&old, node);
-	}
+	list_prepend_all(&old, &p->all);
 	for (size_t i = 0; i < n; i++) {
 		Provider *one = NULL;
 

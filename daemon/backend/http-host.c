@@ -123,10 +123,7 @@ static void end_lookup(HttpHost *host, CURLcode result)
 
 	stop_lookup(host);
 	list_init(&told);
-	list_foreach_safe (node, &host->waiting) {
-		list_remove(node);
-		list_append(&told, node);
-	}
+	list_prepend_all(&told, &host->waiting);
 	free_if_unused(host);
 	while (!list_empty(&told)) {
 		HttpNameWaiter *w = container_of(told.next, HttpNameWaiter, node);

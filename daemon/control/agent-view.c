@@ -35,7 +35,7 @@ static size_t cut_prompt(const char *prompt, size_t len)
 
 	while (n < len && chars < PROTOCOL_LIST_PROMPT_CHARS) {
 		n++;
-		while (n < len && ((unsigned char)prompt[n] & 0xc0) == 0x80)
+		while (n < len && utf8_is_continuation(prompt[n]))
 			n++;
 		chars++;
 	}

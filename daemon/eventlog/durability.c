@@ -1,7 +1,6 @@
 #include "daemon/eventlog/durability.h"
 
-#include <errno.h>
-#include <string.h>
+#include "common/str.h"
 
 static const char *const names[_DURABILITY_MAX] = {
 	[DURABILITY_INTERVAL] = "interval",
@@ -15,8 +14,5 @@ const char *durability_to_string(Durability d)
 
 int durability_from_string(const char *name)
 {
-	for (int i = 0; i < _DURABILITY_MAX; i++)
-		if (strcmp(names[i], name) == 0)
-			return i;
-	return -EINVAL;
+	return str_find(names, _DURABILITY_MAX, name);
 }
