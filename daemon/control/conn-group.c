@@ -4,12 +4,12 @@
 #include <stdlib.h>
 
 /* Time, not the number of requests: they differ a thousandfold in what they cost. A turn is shared
- * by those who asked something in the last one; but no share is so small that going round costs
- * more than the requests. */
+ * by those who asked something in the last one. */
 #define SERVE_US_PER_TURN 1000U
+/* No share is so small that going round costs more than what is done in it. */
 #define SHARE_MIN_US      50U
 
-static uint64_t share(uint64_t us, uint32_t among)
+uint64_t conn_group_share(uint64_t us, uint32_t among)
 {
 	us /= among > 0 ? among : 1;
 	return us > SHARE_MIN_US ? us : SHARE_MIN_US;
@@ -26,7 +26,7 @@ void conn_groups_init(ConnGroups *gs)
 void conn_groups_begin_turn(ConnGroups *gs)
 {
 	gs->turn++;
-	gs->share_us = share(SERVE_US_PER_TURN, gs->n_served);
+	gs->share_us = conn_group_share(SERVE_US_PER_TURN, gs->n_served);
 	gs->n_served = 0;
 }
 
@@ -96,9 +96,9 @@ uint64_t conn_group_begin(ConnGroups *gs, ConnGroup *g)
 	g->n_asked++;
 	if (g->used_us >= gs->share_us)
 		return 0;
-	mine = share(gs->share_us, g->n_asked_before);
+	mine = conn_group_share(gs->share_us, g->n_asked_before);
 	/* No sliver, in which nothing is done: its turn would be over. */
-	left = share(gs->share_us - g->used_us, 1);
+	left = conn_group_share(gs->share_us - g->used_us, 1);
 	return mine < left ? mine : left;
 }
 

@@ -36,6 +36,9 @@ typedef struct ConnGroups {
 	uint64_t share_us; /* of each of them, if they are as many as in the last turn */
 } ConnGroups;
 
+/* What one of `among` (0: the first one) may have of `us`. */
+uint64_t conn_group_share(uint64_t us, uint32_t among);
+
 void conn_groups_init(ConnGroups *gs);
 void conn_groups_begin_turn(ConnGroups *gs);
 

@@ -18,10 +18,9 @@
 /* What was written is moved out of the way only when it is this much. */
 #define OUT_SENT_BYTES (64U * 1024)
 
-/* What all groups may write for in one turn, and each of them at the least: of a thousand
- * subscribers of one process some have to wait while somebody else asks something. */
-#define WRITE_US_PER_TURN  1000U
-#define WRITE_SHARE_MIN_US 50U
+/* What all groups may write for in one turn: of a thousand subscribers of one process some have to
+ * wait while somebody else asks something. */
+#define WRITE_US_PER_TURN 1000U
 
 /* A client that lingers and says nothing for so long is let go. */
 static const struct timeval linger_idle = { .tv_sec = 1 };
@@ -299,18 +298,6 @@ static void flush_conn(Conn *c)
 		wait_for_holder(c);
 }
 
-/* All of `from`, which becomes empty, before what is in `to`. */
-static void prepend_all(ListNode *to, ListNode *from)
-{
-	if (list_empty(from))
-		return;
-	from->prev->next = to->next;
-	to->next->prev = from->prev;
-	to->next = from->next;
-	from->next->prev = to;
-	list_init(from);
-}
-
 /* Until they have had their share; those that are left go first in the next turn. Whoever is kicked
  * meanwhile waits for that, too. */
 static void flush_group(ConnGroup *g, uint64_t until_us)
@@ -318,8 +305,8 @@ static void flush_group(ConnGroup *g, uint64_t until_us)
 	ListNode now;
 
 	list_init(&now);
-	prepend_all(&now, &g->served);
-	prepend_all(&now, &g->dirty);
+	list_prepend_all(&now, &g->served);
+	list_prepend_all(&now, &g->dirty);
 	while (!list_empty(&now)) {
 		Conn *c = container_of(now.next, Conn, dirty_node);
 
@@ -329,19 +316,18 @@ static void flush_group(ConnGroup *g, uint64_t until_us)
 		if (clock_monotonic_us() >= until_us)
 			break;
 	}
-	prepend_all(&g->dirty, &now);
+	list_prepend_all(&g->dirty, &now);
 }
 
 static uint64_t write_share_us(const ConnServer *s, const ListNode *groups)
 {
-	uint64_t n = 0, share_us;
+	uint32_t n = 0;
 
 	if (s->finishing)
 		return CONN_FINISH_MS * USEC_PER_MSEC;
 	list_foreach (node, groups)
 		n++;
-	share_us = WRITE_US_PER_TURN / (n > 0 ? n : 1);
-	return share_us > WRITE_SHARE_MIN_US ? share_us : WRITE_SHARE_MIN_US;
+	return conn_group_share(WRITE_US_PER_TURN, n);
 }
 
 bool conn_server_flush(ConnServer *s)
@@ -355,7 +341,7 @@ bool conn_server_flush(ConnServer *s)
 		return false;
 	/* Moved to a list of its own: whoever is kicked meanwhile waits for the next turn. */
 	list_init(&now);
-	prepend_all(&now, &s->dirty);
+	list_prepend_all(&now, &s->dirty);
 	share_us = write_share_us(s, &now);
 	while (!list_empty(&now)) {
 		ConnGroup *g = container_of(now.next, ConnGroup, dirty_node);
