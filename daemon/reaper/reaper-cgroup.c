@@ -114,7 +114,7 @@ static uint64_t find_number(const Buf *b, const char *key)
 void reaper_cgroup_tally(const Delegation *d, const char *agent_id, ReaperTally *ret)
 {
 	_cleanup_buf_ Buf b = { 0 };
-	ReaperTally t = { .known = true };
+	ReaperTally t = { .known = true, .cpu_over = ret->cpu_over };
 	if (read_file(d, agent_id, "cpu.stat", &b))
 		t.cpu_us = find_number(&b, "usage_usec");
 	if (read_file(d, agent_id, "memory.peak", &b))
@@ -192,24 +192,34 @@ void reaper_cgroup_clear(const Delegation *d)
 		log_error("cgroups of agents that are no more cannot be removed: %s", strerror(-r));
 }
 
+int reaper_cgroup_path(const char *file, Buf *b, const char **ret)
+{
+	int r = file_read(AT_FDCWD, file, MAX_FILE_BYTES, b);
+	if (r >= 0)
+		r = buf_terminate(b);
+	if (r < 0)
+		return r;
+	for (char *line, *rest = b->data; (line = strsep(&rest, "\n"));)
+		if (strncmp(line, "0::/", 4) == 0) {
+			*ret = line + 3;
+			return 0;
+		}
+	return -ENOENT;
+}
+
 int reaper_cgroup_of(const Delegation *d, pid_t pid, char out[REAPER_AGENT_ID_SIZE])
 {
 	_cleanup_buf_ Buf b = { 0 };
+	const char *path;
 	char file[32];
 	(void)snprintf(file, sizeof(file), "/proc/%d/cgroup", (int)pid);
-	if (file_read(AT_FDCWD, file, MAX_FILE_BYTES, &b) < 0 || buf_terminate(&b) < 0)
+	if (reaper_cgroup_path(file, &b, &path) < 0 || strncmp(path, d->path, strlen(d->path)) != 0)
 		return -ENOENT;
-	for (char *line, *rest = b.data; (line = strsep(&rest, "\n"));) {
-		if (strncmp(line, "0::", 3) != 0 ||
-			strncmp(line + 3, d->path, strlen(d->path)) != 0)
-			continue;
-		const char *id = line + 3 + strlen(d->path);
-		size_t len = strcspn(id, "/");
-		if (len == 0 || len >= REAPER_AGENT_ID_SIZE)
-			break;
-		memcpy(out, id, len);
-		out[len] = '\0';
-		return 0;
-	}
-	return -ENOENT;
+	const char *id = path + strlen(d->path);
+	size_t len = strcspn(id, "/");
+	if (len == 0 || len >= REAPER_AGENT_ID_SIZE)
+		return -ENOENT;
+	memcpy(out, id, len);
+	out[len] = '\0';
+	return 0;
 }

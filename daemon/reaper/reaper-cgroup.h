@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/buf.h"
 #include "common/cleanup.h"
 #include "daemon/reaper/reaper-delegation.h"
 #include "daemon/reaper/reaper-proto.h"
@@ -26,7 +27,7 @@ void reaper_cgroup_kill(const Delegation *d, const char *agent_id);
 /* The same for all agents. */
 void reaper_cgroup_kill_all(const Delegation *d);
 
-/* What it has used so far. */
+/* What it has used so far. Whether it may go on (`cpu_over`) is not said there, and stays. */
 void reaper_cgroup_tally(const Delegation *d, const char *agent_id, ReaperTally *ret);
 /* Processor time alone. 0 where it cannot be told. */
 uint64_t reaper_cgroup_cpu_us(const Delegation *d, const char *agent_id);
@@ -36,6 +37,9 @@ int reaper_cgroup_remove(const Delegation *d, const char *agent_id) _must_check_
 /* Kills and removes all of them. Waits for that, but not for ever, which is logged. */
 void reaper_cgroup_clear(const Delegation *d);
 
+/* The path, with a `/` in front, of the one that a file like /proc/self/cgroup names, in `b`
+ * (cgroups(7)). -ENOENT: none of version 2; -errno. */
+int reaper_cgroup_path(const char *file, Buf *b, const char **ret) _must_check_;
 /* In whose a process is. -ENOENT: in nobody's. */
 int reaper_cgroup_of(const Delegation *d, pid_t pid, char out[REAPER_AGENT_ID_SIZE]) _must_check_;
 

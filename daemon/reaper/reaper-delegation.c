@@ -12,6 +12,7 @@
 #include "common/buf.h"
 #include "common/fd.h"
 #include "common/log.h"
+#include "common/str.h"
 #include "daemon/reaper/reaper-cgroup.h"
 
 #define LEAF           "daemon"
@@ -37,10 +38,7 @@ const char *delegation_mode_to_string(DelegationMode mode)
 
 int delegation_mode_from_string(const char *name)
 {
-	for (int i = 0; i < _DELEGATION_MAX; i++)
-		if (strcmp(modes[i], name) == 0)
-			return i;
-	return -EINVAL;
+	return str_find(modes, _DELEGATION_MAX, name);
 }
 
 const char *cgroup_controller_to_string(CgroupController controller)
@@ -239,20 +237,6 @@ static const char *find_mount(void)
 	return NULL;
 }
 
-/* In which one we are. -ENOENT: in none of that hierarchy. */
-static int find_own(Buf *b, const char **ret)
-{
-	int r = read_text(AT_FDCWD, "/proc/self/cgroup", b);
-	if (r < 0)
-		return r;
-	for (char *line, *rest = b->data; (line = strsep(&rest, "\n"));)
-		if (strncmp(line, "0::/", 4) == 0) {
-			*ret = line + 3;
-			return 0;
-		}
-	return -ENOENT;
-}
-
 int delegation_take(DelegationMode mode, Delegation *ret)
 {
 	*ret = DELEGATION_NONE;
@@ -262,7 +246,7 @@ int delegation_take(DelegationMode mode, Delegation *ret)
 	}
 	_cleanup_buf_ Buf b = { 0 };
 	const char *own = NULL, *mount = find_mount();
-	int r = mount ? find_own(&b, &own) : -ENOENT;
+	int r = mount ? reaper_cgroup_path("/proc/self/cgroup", &b, &own) : -ENOENT;
 	if (r < 0)
 		return do_without(mode, r, ret);
 	return delegation_take_in(mode, mount, own, ret);

@@ -306,9 +306,7 @@ static bool leave_cgroup(ReaperTree *t, TreeJob *job, bool in_time)
 {
 	if (!job->has_cgroup)
 		return true;
-	bool cpu_over = job->tally.cpu_over;
 	reaper_cgroup_tally(t->cgroups, job->agent_id, &job->tally);
-	job->tally.cpu_over = cpu_over;
 	int r = reaper_cgroup_remove(t->cgroups, job->agent_id);
 	if (r == -EBUSY && in_time) {
 		reaper_cgroup_kill(t->cgroups, job->agent_id);
