@@ -114,11 +114,11 @@ static int on_item(Top *t, const FollowItem *item)
 	}
 }
 
-/* 1: there may be more. */
-static int take_events(Top *t)
+static int take_events(Top *t, bool *ret_more)
 {
 	uint64_t until_us = clock_monotonic_us() + SLICE_US;
 
+	*ret_more = false;
 	do {
 		FollowItem item;
 		int r = follow_poll(t->follow, &item);
@@ -131,7 +131,8 @@ static int take_events(Top *t)
 		if (r != 0)
 			return r;
 	} while (clock_monotonic_us() < until_us);
-	return 1;
+	*ret_more = true;
+	return 0;
 }
 
 /* ---- The loop ---- */
@@ -202,9 +203,11 @@ static int loop(Top *t)
 	uint64_t drawn_us = 0;
 
 	while (!t->leaving) {
-		int more = take_events(t);
-		int r = more < 0 || more > 1 ? more : take_keys(t);
+		bool more;
+		int r = take_events(t, &more);
 
+		if (r == 0)
+			r = take_keys(t);
 		if (r == 0)
 			r = top_ask_wanted(t, clock_monotonic_us());
 		if (r == 0)

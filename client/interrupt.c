@@ -100,11 +100,6 @@ int interrupt_take(void)
 	return any ? last : 0;
 }
 
-int interrupt_count(void)
-{
-	return count;
-}
-
 int interrupt_last(void)
 {
 	return last;

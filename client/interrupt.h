@@ -26,8 +26,7 @@ void interrupt_set_last_words(const char *text);
 int interrupt_fd(void);
 /* The signal that came since the last call, or 0. */
 int interrupt_take(void);
-/* How many have come so far, and the last of them. */
-int interrupt_count(void);
+/* The last that has come. */
 int interrupt_last(void);
 
 /* Waits; -EINTR if a signal came before or meanwhile (it is taken with that), else 0. */

@@ -251,8 +251,7 @@ static int find_anew(int log_dirfd, const Segment *s, uint32_t n_events, Places 
 
 	if (r < 0)
 		return r;
-	if (postings_save(&p, log_dirfd) < 0)
-		r = 0;
+	(void)!postings_save(&p, log_dirfd);
 	return add_all(&p, -1, ret);
 }
 
