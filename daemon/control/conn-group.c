@@ -4,10 +4,13 @@
 #include <stdlib.h>
 
 /* Time, not the number of requests: they differ a thousandfold in what they cost. A turn is shared
- * by those who asked something in the last one. */
-#define SERVE_US_PER_TURN 1000U
+ * by those who asked something in the last one. It is short because an agent's way from its spawn
+ * to its reader goes through main several times; going round costs some five microseconds. */
+#define SERVE_US_PER_TURN 100U
 /* No share is so small that going round costs more than what is done in it. */
-#define SHARE_MIN_US      50U
+#define SHARE_MIN_US      20U
+/* A few milliseconds where turns are full: what was asked is done by then. */
+#define LATELY_TURNS      64U
 
 uint64_t conn_group_share(uint64_t us, uint32_t among)
 {
@@ -80,7 +83,7 @@ static void enter_turn(ConnGroups *gs, ConnGroup *g)
 	if (g->turn == gs->turn)
 		return;
 	g->n_asked_before = g->turn + 1 == gs->turn ? g->n_asked : 0;
-	g->turn = gs->turn;
+	g->turn = gs->asked_turn = gs->turn;
 	g->used_us = 0;
 	g->n_asked = 0;
 	gs->n_served++;
@@ -105,4 +108,9 @@ uint64_t conn_group_begin(ConnGroups *gs, ConnGroup *g)
 void conn_group_end(ConnGroup *g, uint64_t us)
 {
 	g->used_us += us;
+}
+
+bool conn_groups_asked_lately(const ConnGroups *gs)
+{
+	return gs->turn - gs->asked_turn <= LATELY_TURNS;
 }

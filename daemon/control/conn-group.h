@@ -7,6 +7,7 @@
  * Thread: main. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -32,8 +33,9 @@ typedef struct ConnGroup {
 typedef struct ConnGroups {
 	ListNode buckets[CONN_GROUP_BUCKETS];
 	uint64_t turn;
-	uint32_t n_served; /* groups, in this turn */
-	uint64_t share_us; /* of each of them, if they are as many as in the last turn */
+	uint64_t asked_turn; /* the last in which one of them asked something */
+	uint32_t n_served;   /* groups, in this turn */
+	uint64_t share_us;   /* of each of them, if they are as many as in the last turn */
 } ConnGroups;
 
 /* What one of `among` (0: the first one) may have of `us`. */
@@ -52,3 +54,6 @@ void conn_group_leave(ConnGroup *g);
 uint64_t conn_group_begin(ConnGroups *gs, ConnGroup *g);
 /* So long it was. */
 void conn_group_end(ConnGroup *g, uint64_t us);
+
+/* Has one of them asked something in the last turns, so that it may still wait for an answer? */
+bool conn_groups_asked_lately(const ConnGroups *gs);

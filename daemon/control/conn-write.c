@@ -20,7 +20,7 @@
 
 /* What all groups may write for in one turn: of a thousand subscribers of one process some have to
  * wait while somebody else asks something. */
-#define WRITE_US_PER_TURN 1000U
+#define WRITE_US_PER_TURN 50U
 
 /* A client that lingers and says nothing for so long is let go. */
 static const struct timeval linger_idle = { .tv_sec = 1 };
@@ -354,6 +354,11 @@ bool conn_server_flush(ConnServer *s)
 		conn_group_leave(g);
 	}
 	return s->lines_wait || !list_empty(&s->dirty);
+}
+
+bool conn_server_asked_lately(const ConnServer *s)
+{
+	return conn_groups_asked_lately(&s->groups);
 }
 
 /* Until somebody reads on whose socket was full. False: nobody does, or nobody's is. */

@@ -71,6 +71,8 @@ void conn_server_free(ConnServer *s);
 /* Writes what the connections have to say: once at the end of each turn of the main loop. True:
  * some have more to say at once (the loop should not sleep). */
 bool conn_server_flush(ConnServer *s);
+/* Has anybody asked something in the last turns, so that it may still wait for an answer? */
+bool conn_server_asked_lately(const ConnServer *s);
 /* The last one, when the daemon ends: streams are not asked any more, and replies that a full
  * socket held up get a little time to go out. Nobody may hold an output. */
 void conn_server_finish(ConnServer *s);

@@ -106,6 +106,11 @@ bool control_end_turn(Control *c)
 	return conn_server_flush(c->conns);
 }
 
+bool control_asked_lately(const Control *c)
+{
+	return conn_server_asked_lately(c->conns);
+}
+
 void control_finish(Control *c)
 {
 	c->finishing = true;

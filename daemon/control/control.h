@@ -58,6 +58,8 @@ void control_accepted(Control *c, Agent *a);
 void control_batch(Control *c, const Batch *batch);
 /* At the end of each turn of the main loop. True: there is more to write at once. */
 bool control_end_turn(Control *c);
+/* Has a client asked something in the last turns, so that it may still wait for an answer? */
+bool control_asked_lately(const Control *c);
 /* The end of the last turn, once the reader has stopped and what it did was delivered: what nobody
  * will answer any more is shutting_down, and the last replies go out. */
 void control_finish(Control *c);

@@ -332,7 +332,7 @@ START_TEST(shares)
 	/* Two groups had something in the last turn, and one of them three connections, of which
 	 * one was not heard. */
 	conn_groups_begin_turn(&groups);
-	ck_assert_uint_eq(conn_group_begin(&groups, g), whole_us / 6);
+	ck_assert_uint_eq(conn_group_begin(&groups, g), conn_group_share(whole_us, 6));
 	ck_assert_uint_eq(conn_group_begin(&groups, other), whole_us / 2);
 	conn_groups_begin_turn(&groups);
 	conn_groups_begin_turn(&groups);
@@ -340,6 +340,25 @@ START_TEST(shares)
 	conn_group_leave(g);
 	conn_group_leave(same);
 	conn_group_leave(other);
+}
+END_TEST
+
+START_TEST(knows_when_it_was_asked)
+{
+	ConnGroups groups;
+	ConnGroup *g;
+	unsigned turns = 0;
+
+	conn_groups_init(&groups);
+	ck_assert_int_eq(conn_group_join(&groups, 7, &g), 0);
+	while (conn_groups_asked_lately(&groups) && turns++ < 1000)
+		conn_groups_begin_turn(&groups);
+	ck_assert(!conn_groups_asked_lately(&groups));
+	ck_assert_uint_gt(conn_group_begin(&groups, g), 0);
+	ck_assert(conn_groups_asked_lately(&groups));
+	conn_groups_begin_turn(&groups);
+	ck_assert(conn_groups_asked_lately(&groups));
+	conn_group_leave(g);
 }
 END_TEST
 
@@ -357,6 +376,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, nobody_knows_them);
 	tcase_add_test(tc, kicked_at_the_end);
 	tcase_add_test(tc, shares);
+	tcase_add_test(tc, knows_when_it_was_asked);
 	suite_add_tcase(s, tc);
 	return s;
 }
