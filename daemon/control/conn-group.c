@@ -3,14 +3,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Time, not the number of requests: they differ a thousandfold in what they cost. A turn is shared
- * by those who asked something in the last one. It is short because an agent's way from its spawn
- * to its reader goes through main several times; going round costs some five microseconds. */
-#define SERVE_US_PER_TURN 100U
 /* No share is so small that going round costs more than what is done in it. */
-#define SHARE_MIN_US      20U
+#define SHARE_MIN_US 10U
 /* A few milliseconds where turns are full: what was asked is done by then. */
-#define LATELY_TURNS      64U
+#define LATELY_TURNS 64U
 
 uint64_t conn_group_share(uint64_t us, uint32_t among)
 {
@@ -29,7 +25,7 @@ void conn_groups_init(ConnGroups *gs)
 void conn_groups_begin_turn(ConnGroups *gs)
 {
 	gs->turn++;
-	gs->share_us = conn_group_share(SERVE_US_PER_TURN, gs->n_served);
+	gs->share_us = conn_group_share(CONN_GROUPS_TURN_US, gs->n_served);
 	gs->n_served = 0;
 }
 

@@ -18,10 +18,6 @@
 /* What was written is moved out of the way only when it is this much. */
 #define OUT_SENT_BYTES (64U * 1024)
 
-/* What all groups may write for in one turn: of a thousand subscribers of one process some have to
- * wait while somebody else asks something. */
-#define WRITE_US_PER_TURN 50U
-
 /* A client that lingers and says nothing for so long is let go. */
 static const struct timeval linger_idle = { .tv_sec = 1 };
 
@@ -327,7 +323,7 @@ static uint64_t write_share_us(const ConnServer *s, const ListNode *groups)
 		return CONN_FINISH_MS * USEC_PER_MSEC;
 	list_foreach (node, groups)
 		n++;
-	return conn_group_share(WRITE_US_PER_TURN, n);
+	return conn_group_share(CONN_GROUPS_TURN_US, n);
 }
 
 bool conn_server_flush(ConnServer *s)

@@ -18,7 +18,7 @@
 #include "daemon/control/listen-socket.h"
 
 /* Clients that come in one turn, so that those who are there are served meanwhile. */
-#define ACCEPTS_PER_TURN 8
+#define ACCEPTS_PER_TURN 2
 
 /* Without a descriptor for the next client, accepting pauses: the client stays in the queue, and
  * the socket would be ready at every turn. */

@@ -17,7 +17,7 @@
 #define LONG_US (2 * USEC_PER_MSEC)
 
 /* A small part of one. */
-#define SHORT_US 20
+#define SHORT_US 5
 
 static struct event_base *base;
 static ConnServer *server;
