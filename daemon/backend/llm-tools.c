@@ -65,6 +65,8 @@ bool llm_tools_is_whole(LlmToolCall *call)
 	while (call->scan.seen < b->len) {
 		char c = b->data[call->scan.seen++];
 
+		if (call->scan.first == 0 && !memchr(" \t\r\n", c, 4))
+			call->scan.first = c;
 		if (call->scan.in_string)
 			scan_string(call, c);
 		else if (c == '"')
@@ -74,7 +76,7 @@ bool llm_tools_is_whole(LlmToolCall *call)
 		else if ((c == '}' || c == ']') && call->scan.depth > 0)
 			call->scan.depth--;
 	}
-	return begins_object(b) && !call->scan.in_string && call->scan.depth == 0;
+	return call->scan.first == '{' && !call->scan.in_string && call->scan.depth == 0;
 }
 
 int llm_tools_begin(LlmTools *t, uint64_t index, LlmToolCall **ret)

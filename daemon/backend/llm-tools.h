@@ -31,7 +31,8 @@ typedef struct LlmToolCall {
 		size_t seen; /* bytes of the arguments */
 		size_t depth;
 		bool in_string, escaped;
-	} scan;      /* where llm_tools_is_whole() has come to in them */
+		char first; /* that is no blank; 0: none yet */
+	} scan;             /* where llm_tools_is_whole() has come to in them */
 	bool preset; /* the arguments came with the beginning: a piece that comes after all is what
 			counts */
 } LlmToolCall;
