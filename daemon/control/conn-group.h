@@ -18,9 +18,10 @@
 
 /* What all clients are served for in one turn of main, and written to for once more: were it less,
  * replies would gather. Time, not the number of requests: they differ a thousandfold in what they
- * cost. It is shared by the groups that asked something in the last turn. It is short because an
- * agent's way from its spawn to its reader goes through main several times; going round costs some
- * five microseconds. */
+ * cost. It is shared by the groups that asked something in the last turn, or have something to
+ * write in this one; but each has one request, or one write, whatever it takes. It is short because
+ * an agent's way from its spawn to its reader goes through main several times; going round costs
+ * some five microseconds, where few descriptors are ready. */
 #define CONN_GROUPS_TURN_US 60U
 
 /* Lives as long as one of its connections. */

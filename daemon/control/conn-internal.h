@@ -60,6 +60,7 @@ struct Conn {
 	bool held;          /* the output is another thread's */
 	bool lines_wait;    /* in the line buffer or the socket, for conn_must_wait() to end */
 	bool unfinished;    /* the last line that was handed out, likewise */
+	bool began;         /* something was begun in the share that it has */
 	bool hangup_is_set; /* in server->hangup */
 	uint32_t pending;
 	uint64_t share_ends_us;

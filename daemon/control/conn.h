@@ -106,7 +106,8 @@ int conn_put_rest(Conn *c, const char *rest, size_t len) _must_check_;
 #define CONN_MAX_OUT_BYTES  (1024U * 1024)
 #define CONN_HARD_OUT_BYTES (256U * 1024 * 1024)
 bool conn_is_full(const Conn *c);
-/* Or it has had its share of this turn: nothing more of it is begun for now. */
+/* Or it has had its share of this turn, and something was begun in that: nothing more of it is
+ * begun for now. */
 bool conn_must_wait(const Conn *c);
 void conn_pending_add(Conn *c, uint32_t weight);
 void conn_pending_drop(Conn *c, uint32_t weight);

@@ -205,13 +205,14 @@ static void reply_to_line(Rpc *r, Conn *c, const RpcError *e)
 	reply_error(&to, e);
 }
 
-/* As many of its members as the connection bears. False: there are more. */
+/* As many of its members as the connection bears; one of them whatever time it is. False: there are
+ * more. */
 static bool begin_members(Rpc *r, Conn *c, RpcBatch *batch)
 {
 	json_object *member;
 	uint32_t index;
 
-	while (!conn_must_wait(c)) {
+	for (bool wait = conn_is_full(c); !wait; wait = conn_must_wait(c)) {
 		if (!rpc_batch_next(batch, &member, &index))
 			return true;
 		handle_request(r, c, batch, index, 0, member);
