@@ -63,6 +63,7 @@ struct Agent {
 	int32_t priority;
 	bool rerun;       /* on_restart */
 	bool takes_input; /* once it runs, and until then into `input` */
+	bool input_ended; /* of `input` */
 
 	/* How far it is. */
 	AgentState state;
@@ -84,7 +85,6 @@ struct Agent {
 	AgentRun *run;  /* NULL: none */
 	Ticket *ticket; /* of one that calls a provider, once it is accepted; else NULL */
 	Buf input;      /* what was sent to it while there is no run; of this daemon's life alone */
-	bool input_ended;
 
 	/* Who has it on a list. */
 	Tally *tally;        /* where it is counted, once it is accepted */

@@ -37,6 +37,13 @@ struct Runner {
 	MailboxItem broken_item;
 };
 
+typedef enum RunTimeout {
+	RUN_TIMEOUT_NONE,
+	RUN_TIMEOUT_TOTAL,
+	RUN_TIMEOUT_IDLE,
+	_RUN_TIMEOUT_MAX,
+} RunTimeout;
+
 struct AgentRun {
 	MailboxItem item; /* start, and later free */
 	ListNode node;    /* in Runner.runs, and once it has ended in Runner.done or .unsaid */
@@ -52,7 +59,7 @@ struct AgentRun {
 	uint32_t attempt;
 	uint32_t kill_grace_ms;
 	AgentErrorCode stopped; /* why it was asked to end; NONE: it was not */
-	const char *which;      /* of the time-outs it was */
+	RunTimeout timeout;     /* which of them ended it */
 	bool on_trial;
 	bool out_of_memory; /* a chunk was lost to that: it cannot go on */
 	bool ended;

@@ -91,12 +91,17 @@ static const char *stop_message(const AgentRun *run)
 	case AGENT_ERROR_SHUTDOWN:
 		return "the daemon was stopped";
 	case AGENT_ERROR_TIMEOUT:
-		return run->which[0] == 't' ? "it took longer than its total_ms"
-					    : "it put nothing out for its idle_ms";
+		return run->timeout == RUN_TIMEOUT_TOTAL ? "it took longer than its total_ms"
+							 : "it put nothing out for its idle_ms";
 	default:
 		return "out of memory";
 	}
 }
+
+static const char *const timeouts[_RUN_TIMEOUT_MAX] = {
+	[RUN_TIMEOUT_TOTAL] = "total",
+	[RUN_TIMEOUT_IDLE] = "idle",
+};
 
 int run_say_error(AgentRun *run, const BackendEvent *e)
 {
@@ -107,8 +112,8 @@ int run_say_error(AgentRun *run, const BackendEvent *e)
 
 	jw_key_name(w, "code", agent_error_to_string(code));
 	jw_key_cstring(w, "message", stopped ? stop_message(run) : e->message);
-	if (code == AGENT_ERROR_TIMEOUT && run->which)
-		jw_key_name(w, "which", run->which);
+	if (code == AGENT_ERROR_TIMEOUT && run->timeout != RUN_TIMEOUT_NONE)
+		jw_key_name(w, "which", timeouts[run->timeout]);
 	write_counts(run, w);
 	write_details(w, e->details);
 	return end(run, (EventMeta){ .type = EVENT_TYPE_AGENT_ERROR,

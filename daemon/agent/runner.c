@@ -267,7 +267,7 @@ static void on_total(evutil_socket_t fd, short what, void *userdata)
 		return;
 	}
 	if (run->stopped == AGENT_ERROR_NONE)
-		run->which = "total";
+		run->timeout = RUN_TIMEOUT_TOTAL;
 	stop_run(run, AGENT_ERROR_TIMEOUT, run->kill_grace_ms);
 }
 
@@ -292,7 +292,7 @@ static void on_idle(evutil_socket_t fd, short what, void *userdata)
 		idle_us = 0;
 	if (idle_us + USEC_PER_MSEC > run->idle_ms * USEC_PER_MSEC) {
 		if (run->stopped == AGENT_ERROR_NONE)
-			run->which = "idle";
+			run->timeout = RUN_TIMEOUT_IDLE;
 		stop_run(run, AGENT_ERROR_TIMEOUT, run->kill_grace_ms);
 		return;
 	}
