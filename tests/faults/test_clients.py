@@ -253,7 +253,8 @@ class Beside(DaemonCase):
         return self.rss()
 
     def check_kind(self, name):
-        self.probe(10)
+        # Until the end of the log that is kept in memory, and with it the agents, are as many as they will be.
+        self.probe(6 * PROBES)
         first = self.beside(name)
         self.beside(name)
         if harness.SCALE == 1:
