@@ -253,8 +253,9 @@ class Beside(DaemonCase):
         return self.rss()
 
     def check_kind(self, name):
-        # Until the end of the log that is kept in memory, and with it the agents, are as many as they will be.
-        self.probe(6 * PROBES)
+        # Where memory is looked at: until the end of the log that is kept in it, and the agents there, are as many as
+        # they will be.
+        self.probe(6 * PROBES if harness.SCALE == 1 else 10)
         first = self.beside(name)
         self.beside(name)
         if harness.SCALE == 1:
