@@ -44,6 +44,7 @@ class Driver:
             env={"RES_OPTIONS": "timeout:1 attempts:1", **os.environ, **env},
             bufsize=0,
         )
+        os.set_blocking(self.process.stdin.fileno(), False)
         self.calls = []
         self._pending = b""
 
@@ -83,19 +84,30 @@ class Driver:
     def wait(self, condition, what):
         deadline = time.monotonic() + TIMEOUT
         while not condition():
-            ready, _, _ = select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))
-            if not ready:
-                raise Timeout(f"never came true: {what}")
-            data = os.read(self.process.stdout.fileno(), 1 << 20)
-            if not data:
-                raise Closed(f"the driver has ended: {what}")
-            *lines, self._pending = (self._pending + data).split(b"\n")
-            for line in lines:
-                self._take(line.decode("ascii"))
+            self._turn(deadline, what)
 
     def _send(self, words):
+        """What the driver says meanwhile is read: it takes nothing while nobody does."""
         assert not any("\n" in word or "\t" in word for word in words)
-        self.process.stdin.write(("\t".join(words) + "\n").encode())
+        line = ("\t".join(words) + "\n").encode()
+        deadline = time.monotonic() + TIMEOUT
+        while line := line[self.process.stdin.write(line) or 0 :]:
+            self._turn(deadline, f"room for {words[:2]}", [self.process.stdin])
+
+    def _turn(self, deadline, what, writers=()):
+        """Until the driver says something, or one of `writers` has room."""
+        left = max(0, deadline - time.monotonic())
+        readable, writable, _ = select.select([self.process.stdout], writers, [], left)
+        if not readable and not writable:
+            raise Timeout(f"never came true: {what}")
+        if not readable:
+            return
+        data = os.read(self.process.stdout.fileno(), 1 << 20)
+        if not data:
+            raise Closed(f"the driver has ended: {what}")
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        for line in lines:
+            self._take(line.decode("ascii"))
 
     def _take(self, line):
         assert SECRET not in line, line

@@ -12,6 +12,7 @@ SIGTERM, so that a leak checker has its say); LIONGATE_TEST_KEEP=1 (leave the di
 import base64
 import collections
 import ctypes
+import faulthandler
 import json
 import os
 import select
@@ -806,4 +807,6 @@ class DaemonCase(unittest.TestCase):
 
 
 def main():
+    # What runs the tests ends one that hangs by SIGTERM: it says where it hung.
+    faulthandler.register(signal.SIGTERM, chain=True)
     unittest.main(verbosity=2 if os.environ.get("VERBOSE") else 1)
