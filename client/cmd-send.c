@@ -9,9 +9,10 @@
 #include "common/jsonx.h"
 #include "common/utf8.h"
 
-#define PIECE_BYTES    (64U * 1024)
-#define FIRST_PAUSE_MS 20
-#define LAST_PAUSE_MS  500
+#define PIECE_BYTES      (64U * 1024)
+#define PIPE_HOLDS_BYTES (64U * 1024) /* pipe(7) */
+#define FIRST_PAUSE_MS   20
+#define LAST_PAUSE_MS    500
 
 enum {
 	OPT_EOF,
@@ -132,10 +133,11 @@ static void view_unread(Output *o _unused_, json_object *result)
 		jsonx_get_uint(result, "queued_bytes", 0));
 }
 
-/* What this call brought can hardly have been read yet. */
+/* What this call brought can hardly have been read yet, and what a pipe holds says nothing: a
+ * program takes a moment until it reads. */
 static bool lags_behind(const Sender *sender)
 {
-	return jsonx_get_uint(sender->result, "queued_bytes", 0) > sender->n;
+	return jsonx_get_uint(sender->result, "queued_bytes", 0) > sender->n + PIPE_HOLDS_BYTES;
 }
 
 static int send_data(Sender *sender, const char *data, const OptionValue *v)

@@ -591,9 +591,12 @@ from standard input
 '
     local stuck
     stuck=$(detached --option stdin=open -- tail -f /dev/null)
+    run 'send a little that is not read' 0 send "$stuck" little
+    run 'send a little more' 0 send "$stuck" more
+    err_empty
     head -c 100000 /dev/zero | tr '\0' x >"$dir/input"
     run 'send what is not read' 0 send "$stuck" "$(cat "$dir/input")"
-    run 'send more of it' 0 send "$stuck" more
+    run 'send more of that' 0 send "$stuck" more
     out_is ''
     err_has '^liongatectl: [0-9]+ bytes have not been read yet$'
     "$ctl" cancel "$stuck" >/dev/null
