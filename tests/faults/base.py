@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 
 from common import *  # noqa: E402,F401,F403
 from common import Closed, RpcError, Timeout  # noqa: E402
-from injector import CHANGES, FOREVER, Injector, require  # noqa: E402,F401
+from injector import CHANGES, FOREVER, Injector, is_possible, require  # noqa: E402,F401
 
 LONG = os.environ.get("LIONGATE_FAULTS") == "long"
 SEED = int(os.environ.get("LIONGATE_FAULTS_SEED", random.randrange(1 << 30)))

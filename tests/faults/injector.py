@@ -1,4 +1,5 @@
-"""Has a daemon die at, or fail in, the n-th system call that touches its state directory, or the n-th allocation.
+"""Has a daemon die at, or fail in, the n-th system call that touches its state directory, or the n-th allocation; tells
+how much memory it has in use.
 
 The other half is preload.c. The two share a page of memory: a fault can be set while the daemon runs, and what it
 did can be read after its death."""
@@ -18,7 +19,7 @@ PRELOAD = os.environ.get(
 CALLS = ("open", "look", "write", "sync", "truncate", "allocate", "rename", "unlink", "mkdir", "read", "malloc")
 CHANGES = tuple(call for call in CALLS if call not in ("look", "read", "malloc"))
 ACTIONS = ("none", "fail", "short", "kill-before", "kill-in", "kill-after")
-FIELDS = ("calls", "seen", "from", "count", "action", "error", "child", "struck")
+FIELDS = ("calls", "seen", "from", "count", "action", "error", "child", "struck", "in_use")
 FOREVER = (1 << 64) - 1
 
 
@@ -29,8 +30,12 @@ def is_instrumented(path):
     return b"__asan_init" in data or b"__tsan_init" in data
 
 
+def is_possible():
+    return not os.environ.get("LIONGATE_TEST_WRAPPER") and not is_instrumented(harness.DAEMON[-1])
+
+
 def require():
-    if os.environ.get("LIONGATE_TEST_WRAPPER") or is_instrumented(harness.DAEMON[-1]):
+    if not is_possible():
         raise unittest.SkipTest("nothing can be loaded into the daemon here")
 
 
@@ -88,6 +93,11 @@ class Injector:
     @property
     def struck(self):
         return self._get("struck")
+
+    @property
+    def in_use(self):
+        """Bytes that the daemon has allocated and not freed, but for those of before it came here."""
+        return struct.unpack_from("<q", self._map, 8 * FIELDS.index("in_use"))[0]
 
     @property
     def where(self):

@@ -1,6 +1,6 @@
 /* Loaded into a daemon by LD_PRELOAD: has it die at, or fail in, the n-th system call that touches
- * its state directory, or the n-th allocation. Nothing of the daemon is built otherwise for that,
- * and no step of it is left out.
+ * its state directory, or the n-th allocation, and counts the memory that is in use. Nothing of the
+ * daemon is built otherwise for that, and no step of it is left out.
  *
  * FAULT_DIR names the directory, FAULT_CONTROL a file with a FaultControl, which the test has
  * mapped too: it may change its mind while the daemon runs, and read what has happened after its
@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -77,12 +78,15 @@ typedef struct FaultControl {
 	_Atomic uint64_t count; /* and how many in all */
 	_Atomic uint64_t action, error, child;
 	_Atomic uint64_t struck;
-	char where[128]; /* what was struck first */
+	_Atomic int64_t in_use; /* bytes that were allocated and not freed, since it is mapped */
+	char where[128];        /* what was struck first */
 } FaultControl;
 
 void *__libc_malloc(size_t n);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t n);
+void *__libc_memalign(size_t alignment, size_t n);
+void __libc_free(void *p);
 
 static FaultControl *control;
 static bool is_child;
@@ -432,19 +436,66 @@ static bool allocation_fails(void)
 	return fails(strike(FAULT_MALLOC, ""));
 }
 
+static void *count(void *p)
+{
+	if (p && control && !is_child)
+		atomic_fetch_add(&control->in_use, (int64_t)malloc_usable_size(p));
+	return p;
+}
+
+static void discount(void *p)
+{
+	if (p && control && !is_child)
+		atomic_fetch_sub(&control->in_use, (int64_t)malloc_usable_size(p));
+}
+
 void *malloc(size_t n)
 {
-	return allocation_fails() ? NULL : __libc_malloc(n);
+	return allocation_fails() ? NULL : count(__libc_malloc(n));
 }
 
 void *calloc(size_t n, size_t size)
 {
-	return allocation_fails() ? NULL : __libc_calloc(n, size);
+	return allocation_fails() ? NULL : count(__libc_calloc(n, size));
 }
 
 void *realloc(void *p, size_t n)
 {
-	return allocation_fails() ? NULL : __libc_realloc(p, n);
+	void *moved;
+
+	if (allocation_fails())
+		return NULL;
+	discount(p);
+	moved = __libc_realloc(p, n);
+	count(moved ? moved : n > 0 ? p : NULL);
+	return moved;
+}
+
+/* The others that give what free() takes. */
+void *memalign(size_t alignment, size_t n)
+{
+	return count(__libc_memalign(alignment, n));
+}
+
+void *aligned_alloc(size_t alignment, size_t n)
+{
+	return memalign(alignment, n);
+}
+
+int posix_memalign(void **ret, size_t alignment, size_t n)
+{
+	void *p = memalign(alignment, n);
+
+	if (!p)
+		return ENOMEM;
+	*ret = p;
+	return 0;
+}
+
+void free(void *p)
+{
+	discount(p);
+	__libc_free(p);
 }
 
 static bool is_of_json_c(void *caller)
@@ -460,7 +511,7 @@ char *strdup(const char *text)
 {
 	bool spared = is_of_json_c(__builtin_return_address(0));
 	size_t n = strlen(text) + 1;
-	char *copy = spared ? __libc_malloc(n) : malloc(n);
+	char *copy = spared ? count(__libc_malloc(n)) : malloc(n);
 
 	return copy ? memcpy(copy, text, n) : NULL;
 }

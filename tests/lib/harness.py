@@ -796,8 +796,11 @@ class DaemonCase(unittest.TestCase):
     args = ()
     env = {}
 
+    def make_daemon(self):
+        return Daemon(*self.args, env=self.env)
+
     def setUp(self):
-        self.daemon = Daemon(*self.args, env=self.env)
+        self.daemon = self.make_daemon()
         self.addCleanup(self.daemon.close)
         self.daemon.start()
         self.client = self.daemon.client()
