@@ -2,8 +2,9 @@
  * thread.
  *
  * The lines are read and compared with their CRC before anything is sent; then long stretches go by
- * sendfile(2), whose pages are in memory by then. What was written since the last sync is not
- * compared: ten subscribers that are a little behind would have it read ten times. */
+ * sendfile(2), whose pages are in memory by then. Who wants all there is, and is no further behind
+ * than the last sync, is not worth that: ten subscribers would have it read ten times. What is sent
+ * to those is not even looked at. */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -53,7 +54,6 @@ typedef struct Stretch {
 	size_t n;
 	size_t bytes; /* that reading them takes, the small holes between them included */
 	bool whole;   /* there are no holes */
-	bool fresh;   /* it is sent without being read */
 	Buf data;
 	ColdLine lines[STRETCH_LINES];
 } Stretch;
@@ -222,25 +222,6 @@ static ssize_t send_pieces(const Stretch *st, int fd)
 	return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-/* Keeps what is left of a line of which `sent` bytes went out. */
-static int keep_rest(const Stretch *st, ColdJob *j, const ColdLine *line, size_t sent)
-{
-	size_t len = line->end - line->start - sent;
-	ssize_t n;
-	int r;
-
-	if (!st->fresh)
-		return buf_append(&j->rest, st->data.data + line->at + sent, len);
-	r = buf_reserve(&j->rest, len);
-	if (r < 0)
-		return r;
-	n = fd_pread_all(st->segment->fd, j->rest.data, len, (off_t)(line->start + sent));
-	if (n < 0)
-		return (int)n;
-	j->rest.len = len;
-	return (size_t)n == len ? 0 : -EIO;
-}
-
 /* Sends it, and leaves the cursor behind what went out. -EAGAIN: not all of it did. */
 static int stretch_send(Stretch *st, ColdJob *j)
 {
@@ -262,7 +243,7 @@ static int stretch_send(Stretch *st, ColdJob *j)
 		j->cursor = line->seq + 1;
 		j->told_seq = line->seq;
 		if (sent < len) {
-			r = keep_rest(st, j, line, sent);
+			r = buf_append(&j->rest, st->data.data + line->at + sent, len - sent);
 			return r < 0 ? r : -EAGAIN;
 		}
 		sent -= len;
@@ -280,8 +261,7 @@ static int flush(Stretch *st, ColdJob *j)
 	if (n == 0)
 		return 0;
 	j->stretches++;
-	st->fresh = st->whole && st->bytes >= SENDFILE_BYTES && first >= j->view.fresh_seq;
-	r = st->fresh ? 0 : stretch_read(st);
+	r = stretch_read(st);
 	if (r == -EBADMSG) {
 		log_error("event %" PRIu64 " is damaged in the log: it is left out", first);
 		j->gap_from = j->gap_to = first;
@@ -319,6 +299,95 @@ static int take(Stretch *st, ColdJob *j, const ScanEvent *e)
 	return 0;
 }
 
+/* ---- All of what is fresh ---- */
+
+/* Of a line that was cut: what lies from `from` to `to`. */
+static int keep_rest(ColdJob *j, const Segment *segment, uint32_t from, uint32_t to)
+{
+	size_t len = to - from;
+	ssize_t n;
+	int r = buf_reserve(&j->rest, len);
+
+	if (r < 0)
+		return r;
+	n = fd_pread_all(segment->fd, j->rest.data, len, from);
+	if (n < 0)
+		return (int)n;
+	j->rest.len = len;
+	return (size_t)n == len ? 0 : -EIO;
+}
+
+/* How many of its lines end within the first `sent` bytes. */
+static size_t run_lines_within(const ScanRun *run, size_t sent)
+{
+	size_t low = 0, high = run->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (run->records[middle].end - run->start <= sent)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Sends it, and leaves the cursor behind what went out. -EAGAIN: not all of it did. */
+static int run_send(const ScanRun *run, ColdJob *j)
+{
+	off_t from = run->start;
+	size_t len = run->records[run->n - 1].end - run->start, lines;
+	ssize_t n = sendfile(j->fd, run->segment->fd, &from, len);
+	uint32_t cut;
+
+	if (n < 0)
+		return -errno;
+	if (n == 0) /* somebody has cut the file */
+		return -EIO;
+	PROBE2(written, j->fd, n);
+	lines = run_lines_within(run, (size_t)n);
+	j->cursor = run->seq + lines;
+	j->told_seq = j->cursor - 1;
+	if (lines == run->n)
+		return 0;
+	cut = (uint32_t)from;
+	if (cut > (lines > 0 ? run->records[lines - 1].end : run->start)) {
+		int r = keep_rest(j, run->segment, cut, run->records[lines].end);
+
+		if (r < 0)
+			return r;
+		j->told_seq = j->cursor++;
+	}
+	return -EAGAIN;
+}
+
+/* As walk(), where each event is wanted and none has to be looked at. */
+static int walk_fresh(ColdJob *j)
+{
+	do {
+		uint64_t gap_from;
+		ScanRun run;
+		int r = scan_next_run(&j->scan, STRETCH_BYTES, &run, &gap_from);
+
+		if (r == SCAN_GAP) {
+			j->gap_from = gap_from;
+			j->gap_to = j->scan.seq - 1;
+			return 1;
+		}
+		if (r == SCAN_EVENT)
+			r = run_send(&run, j);
+		else if (r == SCAN_END)
+			return 0;
+		if (r < 0)
+			return r;
+		j->stretches++;
+	} while (j->stretches < TURN_STRETCHES && !reader_slice_over(j->job.reader));
+	return 1;
+}
+
+/* ---- Turns ---- */
+
 /* 1: the turn is over. 0: the end of the view. -EAGAIN. */
 static int walk(Stretch *st, ColdJob *j)
 {
@@ -354,24 +423,31 @@ static int walk(Stretch *st, ColdJob *j)
 	return r < 0 ? r : 1;
 }
 
+/* As walk(). */
+static int walk_stretches(ColdJob *j)
+{
+	Stretch *st;
+	int r = stretch_new(
+		committer_spares(eventlog_committer(j->subscription->control->log)), &st);
+
+	if (r < 0)
+		return r;
+	r = walk(st, j);
+	stretch_free(st);
+	return r;
+}
+
 static void walk_turn(ColdJob *j)
 {
-	EventLog *log = j->subscription->control->log;
-	Stretch *st;
-	int r = stretch_new(committer_spares(eventlog_committer(log)), &st);
+	bool all = filter_is_open(j->subscription->filter) && j->cursor >= j->view.fresh_seq;
+	int r = all ? walk_fresh(j) : walk_stretches(j);
 
-	if (r < 0) {
-		j->job.error = r;
-		return;
-	}
-	r = walk(st, j);
 	if (r < 0)
 		j->job.error = r;
 	else if (j->gap_from > 0)
 		j->cursor = j->gap_to + 1;
 	else
 		j->cursor = j->scan.seq; /* nothing between matched */
-	stretch_free(st);
 }
 
 static bool cold_run(ReaderJob *job, Reader *reader)

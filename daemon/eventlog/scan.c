@@ -7,7 +7,7 @@
 #include "common/fd.h"
 #include "daemon/eventlog/crc32c.h"
 
-#define RECORDS_AT_ONCE 2048
+#define RECORDS_AT_ONCE 512
 /* Where postings say which records are wanted: those lie DENSE apart at least, on the average. */
 #define SPARSE_AT_ONCE  8U
 #define DENSE           16U
@@ -186,6 +186,31 @@ int scan_next(Scan *s, ScanEvent *ret, uint64_t *ret_gap_from)
 		return SCAN_GAP;
 	}
 	return r < 0 ? r : take_next(s, ret, ret_gap_from);
+}
+
+int scan_next_run(Scan *s, size_t bytes, ScanRun *ret, uint64_t *ret_gap_from)
+{
+	const IndexRecord *records;
+	ScanEvent first;
+	size_t n = 1, left;
+	int r = scan_next(s, &first, ret_gap_from);
+
+	if (r != SCAN_EVENT)
+		return r;
+	records = &s->records[first.seq - s->first];
+	left = s->n - (size_t)(first.seq - s->first);
+	while (n < left && records[n].end - first.start <= bytes && records[n].end <= s->bytes &&
+		segment_record_makes_sense(&records[n], records[n - 1].end))
+		n++;
+	s->seq += n - 1;
+	*ret = (ScanRun){
+		.seq = first.seq,
+		.records = records,
+		.n = n,
+		.start = first.start,
+		.segment = first.segment,
+	};
+	return SCAN_EVENT;
 }
 
 int scan_previous(Scan *s, ScanEvent *ret)

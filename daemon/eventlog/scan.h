@@ -14,6 +14,15 @@ typedef struct ScanEvent {
 	Segment *segment; /* lent until the next step */
 } ScanEvent;
 
+/* Events whose lines lie one behind the other. */
+typedef struct ScanRun {
+	uint64_t seq;               /* of the first */
+	const IndexRecord *records; /* lent, as the segment is */
+	size_t n;
+	uint32_t start; /* of the first line; the last ends with its record */
+	Segment *segment;
+} ScanRun;
+
 typedef struct Scan {
 	Reader *reader;
 	const LogView *view;
@@ -47,6 +56,9 @@ void scan_done(Scan *s);
 
 /* -errno on a failure of the disk. */
 int scan_next(Scan *s, ScanEvent *ret, uint64_t *ret_gap_from) _must_check_;
+/* The same for as many events as are at hand, up to `bytes` of lines; the first however long it is.
+ */
+int scan_next_run(Scan *s, size_t bytes, ScanRun *ret, uint64_t *ret_gap_from) _must_check_;
 /* Backwards: the event before scan->seq, which becomes scan->seq. SCAN_EVENT or SCAN_END; gaps are
  * passed over. */
 int scan_previous(Scan *s, ScanEvent *ret) _must_check_;

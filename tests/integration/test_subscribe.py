@@ -531,6 +531,28 @@ class Slow(SubscribeCase):
         self.assertEqual(seen, [list(range(1, 2001))] * 4)
 
 
+class Unsynced(SubscribeCase):
+    """Further behind than what is kept in memory, and no further than the last sync: it goes out without being read."""
+
+    args = ("--sync-interval=1h",)
+
+    def test_slow(self):
+        for size in (60000, 900, 7):
+            slow = self.connect(rcvbuf=4096)
+            slow.call("events.subscribe", after=self.newest())
+            options = {"chunks": min(20_000_000 // size, 30_000), "delay_ms": 0, "chunk_bytes": size}
+            self.client.wait(self.client.spawn(options=options), TIMEOUT * 2)
+            log = self.daemon.log_lines()
+            got = []
+            while not got or parse_strict(got[-1])["params"]["seq"] < len(log):
+                line = slow.read_line()
+                if parse_strict(line)["method"] == "event":
+                    got.append(line)
+            self.assertTrue(got == log[-len(got) :], "the log and its reader differ")
+            self.assertEqual(len(got), options["chunks"] + 3)
+            slow.close()
+
+
 class Listed(SubscribeCase):
     """subscriber.list."""
 

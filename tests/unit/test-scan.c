@@ -118,6 +118,52 @@ static void walk_forward(Reader *r, const LogView *view)
 	scan_done(&s);
 }
 
+/* Returns how many runs there were. */
+static size_t walk_runs_of(Reader *r, const LogView *view, size_t bytes)
+{
+	uint64_t gap, seq = view->oldest_seq;
+	size_t n = 0, held = 0;
+	ScanRun run;
+	Scan s;
+
+	line_at = f.lines.data;
+	ck_assert_int_eq(scan_init(&s, r, view, seq), 0);
+	for (; scan_next_run(&s, bytes, &run, &gap) == SCAN_EVENT; n++) {
+		uint32_t start = run.start;
+
+		ck_assert_uint_eq(run.seq, seq);
+		ck_assert_uint_ge(run.n, 1);
+		ck_assert(run.n == 1 || run.records[run.n - 1].end - run.start <= bytes);
+		for (size_t i = 0; i < run.n; i++) {
+			ScanEvent event = {
+				.seq = seq++,
+				.record = run.records[i],
+				.start = start,
+				.segment = run.segment,
+			};
+
+			start = event.record.end;
+			assert_next_line(NULL, &event);
+		}
+		ck_assert_uint_eq(s.seq, seq);
+		held = run.n > held ? run.n : held;
+	}
+	ck_assert_uint_eq(seq, view->end_seq);
+	ck_assert_ptr_eq(line_at, f.lines.data + f.lines.len);
+	ck_assert(held > 1 || bytes == 1);
+	scan_done(&s);
+	return n;
+}
+
+static void walk_runs(Reader *r, const LogView *view)
+{
+	size_t alone = walk_runs_of(r, view, 1), some = walk_runs_of(r, view, 1000);
+
+	ck_assert_uint_eq(alone, view->end_seq - view->oldest_seq);
+	ck_assert_uint_lt(some, alone);
+	ck_assert_uint_lt(walk_runs_of(r, view, SIZE_MAX), some);
+}
+
 /* Lines near each other and lines far apart, twice the same, and one of an earlier segment. */
 static void read_some(Reader *r, const LogView *view)
 {
@@ -194,6 +240,7 @@ START_TEST(test_whole)
 	log_fixture_start(&f);
 	emit(5000);
 	on_reader(walk_forward);
+	on_reader(walk_runs);
 	on_reader(read_some);
 	on_reader(walk_backward);
 	on_reader(find_each);
