@@ -21,7 +21,8 @@ typedef struct Builder {
 	const Segment *segment;
 	uint32_t n_events;
 	AgentTable table;
-	uint32_t *places; /* NULL: they are counted for now */
+	uint32_t *entry_of; /* each event's, as they come */
+	uint32_t *places;
 	IndexRecord last;
 } Builder;
 
@@ -93,18 +94,16 @@ static uint32_t table_entry(AgentTable *t, uint64_t agent)
 
 /* ---- The walk ---- */
 
-static int take_record(Builder *b, const IndexRecord *record, uint32_t place)
+static int take_record(Builder *b, const IndexRecord *record, uint32_t before, uint32_t place)
 {
 	/* What makes no sense may have been about anybody: all are to come upon it. */
-	bool sense = segment_record_makes_sense(record, place > 0 ? b->last.end : 0);
+	bool sense = segment_record_makes_sense(record, before);
 	uint32_t i = table_entry(&b->table, sense ? record->agent : 0);
 
 	if (i == UINT32_MAX)
 		return -ENOMEM;
-	if (b->places)
-		b->places[b->table.entries[i].first + b->table.entries[i].n] = place;
+	b->entry_of[place] = i;
 	b->table.entries[i].n++;
-	b->last = *record;
 	return 0;
 }
 
@@ -122,7 +121,9 @@ static int walk_index(Builder *b)
 		if (n <= 0)
 			return n < 0 ? (int)n : -EBADMSG;
 		for (ssize_t i = 0; i < n && r == 0; i++)
-			r = take_record(b, &records[i], place++);
+			r = take_record(
+				b, &records[i], i > 0 ? records[i - 1].end : b->last.end, place++);
+		b->last = records[n - 1];
 	}
 	return r;
 }
@@ -134,21 +135,45 @@ static int compare_entries(const void *a, const void *b)
 	return x->agent < y->agent ? -1 : x->agent > y->agent;
 }
 
-/* The entries by agent, each with its room among the places. */
+/* The entries by agent, each with its room among the places. *ret: where each stood before. */
+static int sort_entries(AgentTable *t, uint32_t **ret)
+{
+	uint32_t *sorted = reallocarray(NULL, t->n, sizeof(*sorted)), first = 0;
+
+	if (!sorted)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < t->n; i++)
+		t->entries[i].reserved = i;
+	qsort(t->entries, t->n, sizeof(*t->entries), compare_entries);
+	for (uint32_t i = 0; i < t->n; i++) {
+		PostingsEntry *e = &t->entries[i];
+
+		sorted[e->reserved] = i;
+		e->reserved = 0;
+		e->first = first;
+		first += e->n;
+		e->n = 0;
+	}
+	*ret = sorted;
+	return 0;
+}
+
 static int lay_out(Builder *b)
 {
-	AgentTable *t = &b->table;
-	uint32_t first = 0;
+	_cleanup_free_ uint32_t *sorted = NULL;
+	int r = sort_entries(&b->table, &sorted);
 
-	qsort(t->entries, t->n, sizeof(*t->entries), compare_entries);
-	table_fill(t);
-	for (uint32_t i = 0; i < t->n; i++) {
-		t->entries[i].first = first;
-		first += t->entries[i].n;
-		t->entries[i].n = 0;
-	}
+	if (r < 0)
+		return r;
 	b->places = reallocarray(NULL, b->n_events, sizeof(*b->places));
-	return b->places ? 0 : -ENOMEM;
+	if (!b->places)
+		return -ENOMEM;
+	for (uint32_t place = 0; place < b->n_events; place++) {
+		PostingsEntry *e = &b->table.entries[sorted[b->entry_of[place]]];
+
+		b->places[e->first + e->n++] = place;
+	}
+	return 0;
 }
 
 static void sum_up(Builder *b, Postings *ret)
@@ -174,21 +199,21 @@ static void sum_up(Builder *b, Postings *ret)
 	h->crc = crc32c(h, offsetof(PostingsHeader, crc));
 }
 
-/* The index is read twice, so that no more than the places has to be kept of it. */
 int postings_build(const Segment *s, uint32_t n_events, Postings *ret)
 {
 	Builder b = { .segment = s, .n_events = n_events };
 	int r = n_events > 0 && n_events <= POSTINGS_MAX_EVENTS ? 0 : -EBADMSG;
 
-	if (r == 0)
-		r = walk_index(&b);
+	if (r == 0) {
+		b.entry_of = reallocarray(NULL, n_events, sizeof(*b.entry_of));
+		r = b.entry_of ? walk_index(&b) : -ENOMEM;
+	}
 	if (r == 0)
 		r = lay_out(&b);
 	if (r == 0)
-		r = walk_index(&b);
-	if (r == 0)
 		sum_up(&b, ret);
 	table_done(&b.table);
+	free(b.entry_of);
 	free(b.places);
 	return r;
 }
