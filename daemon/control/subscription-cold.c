@@ -351,7 +351,7 @@ static int run_send(const ScanRun *run, ColdJob *j)
 	j->told_seq = j->cursor - 1;
 	if (lines == run->n)
 		return 0;
-	cut = (uint32_t)from;
+	cut = run->start + (uint32_t)n;
 	if (cut > (lines > 0 ? run->records[lines - 1].end : run->start)) {
 		int r = keep_rest(j, run->segment, cut, run->records[lines].end);
 
