@@ -22,6 +22,9 @@
  * yet. */
 #define UNSYNCED_SEGMENTS 3
 
+/* With a longer sync_interval nothing counts as fresh. */
+#define FRESH_US (10 * USEC_PER_SEC)
+
 /* So many segments can be begun before there has to be memory to list them. */
 #define MAX_BEGUN 16
 
@@ -691,6 +694,19 @@ const LogTotals *eventlog_totals(const EventLog *log)
 	return &log->totals;
 }
 
+/* From there on the pages of the log are those that were written. After a sync that failed the
+ * kernel may have dropped them, and after a long while it has written them itself, and may have
+ * read them again. */
+static uint64_t fresh_seq(const EventLog *log)
+{
+	const EventLogOptions *o = &log->options;
+
+	if (o->durability != DURABILITY_INTERVAL || o->sync_interval_us > FRESH_US ||
+		log->error < 0)
+		return UINT64_MAX;
+	return log->synced_seq + 1;
+}
+
 LogView eventlog_view(const EventLog *log)
 {
 	log->table->refs++;
@@ -698,8 +714,7 @@ LogView eventlog_view(const EventLog *log)
 		.table = log->table,
 		.oldest_seq = eventlog_oldest_seq(log),
 		.end_seq = log->n_begun > 0 ? log->begun[0].base : log->end_seq,
-		.fresh_seq = log->options.durability == DURABILITY_INTERVAL ? log->synced_seq + 1
-									    : UINT64_MAX,
+		.fresh_seq = fresh_seq(log),
 	};
 }
 

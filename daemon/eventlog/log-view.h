@@ -26,8 +26,9 @@ typedef struct LogView {
 	SegmentTable *table; /* one reference */
 	uint64_t oldest_seq; /* of the oldest event there is; == end_seq where there is none */
 	uint64_t end_seq;    /* one past the newest */
-	/* From here on this daemon has written it since the last sync, about a second ago at the
-	 * most: no disk can have damaged it. */
+	/* From here on this daemon has written it since the last sync, some seconds ago at the
+	 * most, and no sync has failed: no disk can have damaged it. UINT64_MAX: that is not known.
+	 */
 	uint64_t fresh_seq;
 } LogView;
 

@@ -266,6 +266,7 @@ class Unnoticed(Beside):
         first = self.beside(name)
         self.beside(name)
         if self.injector:
+            self.assertGreater(first, 0, "nothing is counted")
             eventually(lambda: self.injector.in_use - first < KEPT_BYTES, f"{name}: memory goes back to {first} bytes")
 
 

@@ -534,7 +534,7 @@ class Slow(SubscribeCase):
 class Unsynced(SubscribeCase):
     """Further behind than what is kept in memory, and no further than the last sync: it goes out without being read."""
 
-    args = ("--sync-interval=1h",)
+    args = ("--sync-interval=10s",)
 
     def test_slow(self):
         for size in (60000, 900, 7):
