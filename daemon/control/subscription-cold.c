@@ -382,6 +382,7 @@ static int walk_fresh(ColdJob *j)
 		if (r < 0)
 			return r;
 		j->stretches++;
+		reader_long_step(j->job.reader);
 	} while (j->stretches < TURN_STRETCHES && !reader_slice_over(j->job.reader));
 	return 1;
 }

@@ -135,8 +135,10 @@ __attribute__((constructor)) static void begin(void)
 	pthread_atfork(NULL, NULL, note_child);
 	backtrace(&places, 1); /* the first call allocates */
 	signal(SIGSEGV, on_crash);
-	if (map != MAP_FAILED && dir)
+	if (map != MAP_FAILED && dir) {
 		control = map;
+		atomic_store(&control->in_use, 0);
+	}
 }
 
 /* ---- What strikes ---- */
